@@ -1,0 +1,151 @@
+import jpeg from "imagescript/wasm/node/jpeg.js";
+import png from "imagescript/wasm/node/png.js";
+import { PipelineError } from "./error.ts";
+import type { ImageHeader } from "./header.ts";
+import type { RawImage } from "./image.ts";
+import { orient } from "./orient.ts";
+import { pngChannels } from "./png_header.ts";
+
+/** Options of {@linkcode decode}. */
+export interface DecodeOptions {
+  /**
+   * A JPEG is decoded at the smallest of 1/8, 1/4, 1/2 and 1 whose longest side reaches this.
+   * Other formats come in full size. Full size when absent.
+   */
+  longestSide?: number;
+  /** The compiled `webp_dec.wasm`, for hosts without a file system. */
+  webp?: WebAssembly.Module;
+}
+
+/** An opened codec: gives the pixels as stored, or throws when they are broken. */
+type Codec = () => RawImage | Promise<RawImage>;
+
+/** What the package's own types leave out: a compiled module, a view as input. */
+interface WebpCodec {
+  init(module: WebAssembly.Module): Promise<void>;
+  default(
+    bytes: Uint8Array,
+  ): Promise<{ data: Uint8ClampedArray; width: number; height: number }>;
+}
+
+/**
+ * Decodes a picture and turns it upright. Alpha is laid over white, CMYK becomes RGB and gray
+ * keeps its one channel.
+ *
+ * @param header What {@linkcode readHeader} made of the same bytes.
+ * @throws {PipelineError} `corrupt_image`.
+ */
+export async function decode(
+  bytes: Uint8Array,
+  header: ImageHeader,
+  options: DecodeOptions = {},
+): Promise<RawImage> {
+  const size = decodedSize(header, options.longestSide);
+  const codec = await openCodec(bytes, header, size, options);
+  let image: RawImage;
+  try {
+    image = await codec();
+  } catch (error) {
+    const detail = "Cannot decode image: its data is damaged or incomplete";
+    throw new PipelineError("corrupt_image", detail, { cause: error });
+  }
+  if (image.width !== size.width || image.height !== size.height) {
+    const detail = "Cannot decode image: its header gives another size";
+    throw new PipelineError("corrupt_image", detail);
+  }
+  return orient(image, header.orientation);
+}
+
+/** Every call has its own codec instance: after a failure a used one may hang or trap. */
+async function openCodec(
+  bytes: Uint8Array,
+  header: ImageHeader,
+  size: { width: number; height: number },
+  options: DecodeOptions,
+): Promise<Codec> {
+  if (header.type === "image/jpeg") {
+    const instance = await jpeg.init();
+    return () => fromJpeg(instance.decode(bytes, size.width, size.height));
+  }
+  if (header.type === "image/png") {
+    const instance = await png.init();
+    return () => {
+      const { framebuffer, width, height } = instance.decode(bytes);
+      return flatten(
+        { data: framebuffer, width, height, channels: 4 },
+        pngChannels(bytes),
+      );
+    };
+  }
+  const webp: unknown = await import("@jsquash/webp/decode.js");
+  const { default: decodeWebp, init } = webp as WebpCodec;
+  const module = options.webp ?? await compileWebp();
+  return async () => {
+    init(module);
+    const { data, width, height } = await decodeWebp(bytes);
+    return flatten({ data, width, height, channels: 4 }, 3);
+  };
+}
+
+let compiledWebp: Promise<WebAssembly.Module> | undefined;
+
+function compileWebp(): Promise<WebAssembly.Module> {
+  return compiledWebp ??= readWebp().catch((error) => {
+    compiledWebp = undefined;
+    throw error;
+  });
+}
+
+async function readWebp(): Promise<WebAssembly.Module> {
+  const { readFile } = await import("node:fs/promises");
+  const wasm = import.meta.resolve("@jsquash/webp/codec/dec/webp_dec.wasm");
+  return WebAssembly.compile(new Uint8Array(await readFile(new URL(wasm))));
+}
+
+function decodedSize(
+  { type, width, height }: ImageHeader,
+  longestSide = Infinity,
+): { width: number; height: number } {
+  const reaches = (divisor: number) =>
+    Math.ceil(Math.max(width, height) / divisor) >= longestSide;
+  const divisor = type === "image/jpeg" && [8, 4, 2].find(reaches) || 1;
+  return {
+    width: Math.ceil(width / divisor),
+    height: Math.ceil(height / divisor),
+  };
+}
+
+function fromJpeg(
+  { buffer, width, height, format }: {
+    buffer: Uint8Array;
+    width: number;
+    height: number;
+    format: 0 | 1 | 2;
+  },
+): RawImage {
+  if (format === 0) return { data: buffer, width, height, channels: 1 };
+  if (format === 1) return { data: buffer, width, height, channels: 3 };
+  const data = new Uint8Array(width * height * 3);
+  for (let from = 0, to = 0; to < data.length; from += 4) {
+    const light = 255 - buffer[from + 3]!;
+    for (let c = 0; c < 3; c++) {
+      data[to++] = ((255 - buffer[from + c]!) * light + 127) / 255;
+    }
+  }
+  return { data, width, height, channels: 3 };
+}
+
+function flatten(
+  { data: rgba, width, height }: RawImage,
+  channels: 1 | 3,
+): RawImage {
+  const data = new Uint8Array(width * height * channels);
+  for (let from = 0, to = 0; to < data.length; from += 4) {
+    const alpha = rgba[from + 3]!;
+    const white = 255 * (255 - alpha) + 127;
+    for (let c = 0; c < channels; c++) {
+      data[to++] = (rgba[from + c]! * alpha + white) / 255;
+    }
+  }
+  return { data, width, height, channels };
+}

@@ -1,0 +1,145 @@
+import type { ExplanationMethod, ExpressionLabel } from "../types.ts";
+import type { InputSpec } from "./preprocess.ts";
+
+/** One output of a model. */
+export interface OutputSpec {
+  name: string;
+  shape?: (number | string)[];
+  /** Class names in the output's order. */
+  labels?: string[];
+  /** `benchmark` marks a head that only serves comparisons. */
+  role?: string;
+}
+
+/** One measured figure; `command` reproduces it. */
+export interface Metric {
+  data: string;
+  n: number;
+  command: string;
+  [figure: string]: unknown;
+}
+
+/** A further file of a model: another precision, or a graph that explains. */
+export interface ModelFile {
+  file: string;
+  sha256: string;
+  bytes?: number;
+  [fact: string]: unknown;
+}
+
+/** One entry of `models/manifest.json`, the only place that knows a model's numbers. */
+export interface ModelSpec {
+  name: string;
+  version: string;
+  task:
+    | "faceDetection"
+    | "faceLandmarks"
+    | "expression"
+    | "gender"
+    | "actionUnits";
+  /** The published system it implements. */
+  system: string;
+  /** Relative to `models/`; null for a model that only a GPU server has. */
+  file: string | null;
+  sha256: string;
+  bytes: number;
+  opset: number;
+  precision: string;
+  parameters: number;
+  multiplyAdds?: number;
+  inputs: InputSpec[];
+  outputs: OutputSpec[];
+  calibration?: { temperature: number; [more: string]: unknown };
+  explanations?: ExplanationMethod[];
+  graphs?: Record<string, ModelFile>;
+  variants?: ModelFile[];
+  metrics?: Metric[];
+  /** Landmark nets: side of the square crop as a multiple of the box's longer side. */
+  crop?: { scale: number };
+  license: string;
+  dataLicense?: string;
+  source: string;
+  [more: string]: unknown;
+}
+
+/** Reads a file of `models/` by its relative name. */
+export type ReadModelFile = (file: string) => Promise<Uint8Array<ArrayBuffer>>;
+
+/** The models at hand and their verified bytes. */
+export class ModelStore {
+  /** Every entry of the manifest. */
+  readonly specs: readonly ModelSpec[];
+  readonly #read: ReadModelFile;
+
+  private constructor(specs: readonly ModelSpec[], read: ReadModelFile) {
+    this.specs = specs;
+    this.#read = read;
+  }
+
+  /** Reads the manifest through the given reader. */
+  static async open(read: ReadModelFile): Promise<ModelStore> {
+    const text = new TextDecoder().decode(await read("manifest.json"));
+    return new ModelStore(JSON.parse(text) as ModelSpec[], read);
+  }
+
+  /** The entry of that name, if there is one. */
+  find(name: string): ModelSpec | undefined {
+    return this.specs.find((spec) => spec.name === name);
+  }
+
+  /** The entry of that name. @throws {RangeError} when there is none */
+  get(name: string): ModelSpec {
+    const spec = this.find(name);
+    if (!spec) {
+      throw new RangeError(`Cannot find the model "${name}" in the manifest`);
+    }
+    return spec;
+  }
+
+  /** The only model of a task that every analysis needs. @throws {RangeError} when there is none */
+  forTask(task: ModelSpec["task"]): ModelSpec {
+    const spec = this.specs.find((spec) => spec.task === task);
+    if (!spec) {
+      throw new RangeError(`Cannot find a model for ${task} in the manifest`);
+    }
+    return spec;
+  }
+
+  /** A model's weights, checked. @throws {Error} when the file is not the one the manifest names */
+  bytes(name: string): Promise<Uint8Array<ArrayBuffer>> {
+    const spec = this.get(name);
+    if (spec.file === null) {
+      throw new RangeError(`Cannot load ${name}: only a GPU server has it`);
+    }
+    return this.file(spec.file, spec.sha256);
+  }
+
+  /** Any file of the manifest, checked. @throws {Error} when its hash is another */
+  async file(file: string, hash: string): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = await this.#read(file);
+    const found = await sha256(bytes);
+    if (found !== hash) {
+      throw new Error(`Cannot load ${file}: sha256 is ${found}, not ${hash}`);
+    }
+    return bytes;
+  }
+
+  /** A text beside the models, such as a card. */
+  async text(file: string): Promise<string> {
+    return new TextDecoder().decode(await this.#read(file));
+  }
+}
+
+/** SHA-256 in lower-case hexadecimal. */
+export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join(
+    "",
+  );
+}
+
+/** The labels of a model's served head (its output `logits`). */
+export function servedLabels(spec: ModelSpec): ExpressionLabel[] {
+  return (spec.outputs.find((output) => output.name === "logits")?.labels ??
+    []) as ExpressionLabel[];
+}

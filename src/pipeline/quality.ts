@@ -1,0 +1,122 @@
+import type { Landmarks, Quality, QualityIssue } from "../types.ts";
+import type { RawImage } from "./image.ts";
+import { interOcular, roll } from "./postprocess.ts";
+
+/** What quality is judged from. */
+export interface QualityInput {
+  /** The aligned face: planes of gray, 0 to 255, `side` x `side`. */
+  face: Float32Array;
+  side: number;
+  /** In pixels of the full-size upright image. */
+  landmarks: Landmarks;
+  /** Size of that image. */
+  image: Pick<RawImage, "width" | "height">;
+  /** The face's box in the same pixels. */
+  boundingBox: { x: number; y: number; width: number; height: number };
+}
+
+/** Thresholds, chosen on clean and degraded copies of the training pictures. */
+export const QUALITY_LIMITS = {
+  /** Shorter side of the box, pixels. */
+  faceSide: 40,
+  /** Sharpness, 0 to 1. */
+  sharpness: 0.2,
+  /** Mean luma, 0 to 1. */
+  dark: 0.18,
+  bright: 0.82,
+  /** Share of samples at 250 or more. */
+  clipped: 0.25,
+  /** Degrees of in-plane rotation. */
+  roll: 45,
+  /** Inter-ocular distance over eye-to-mouth distance: about 1 in front, falling with yaw. */
+  foreshortening: 0.62,
+  /** Sideways distance of the nose from the eyes' middle, in inter-ocular distances. */
+  turned: 0.38,
+  /** Share of the box outside the picture. */
+  outside: 0.12,
+} as const;
+
+/** Technical quality of one face, with the reasons that make it hard to read. */
+export function judgeQuality(input: QualityInput): Quality {
+  const { face, side, landmarks, image, boundingBox: box } = input;
+  let sum = 0, clipped = 0;
+  for (const value of face) {
+    sum += value;
+    if (value >= 250) clipped++;
+  }
+  const brightness = sum / face.length / 255;
+  const sharp = sharpness(face, side);
+  const issues: QualityIssue[] = [];
+  if (Math.min(box.width, box.height) < QUALITY_LIMITS.faceSide) {
+    issues.push("faceTooSmall");
+  }
+  if (sharp < QUALITY_LIMITS.sharpness) issues.push("blurred");
+  if (isExtremePose(landmarks)) issues.push("extremePose");
+  if (brightness < QUALITY_LIMITS.dark) issues.push("tooDark");
+  if (
+    brightness > QUALITY_LIMITS.bright ||
+    clipped / face.length > QUALITY_LIMITS.clipped
+  ) {
+    issues.push("overexposed");
+  }
+  const width = Math.min(box.x + box.width, image.width) - Math.max(box.x, 0);
+  const height = Math.min(box.y + box.height, image.height) -
+    Math.max(box.y, 0);
+  const inside = Math.max(0, width) * Math.max(0, height) /
+    (box.width * box.height);
+  if (1 - inside > QUALITY_LIMITS.outside) issues.push("truncated");
+  const size = Math.min(
+    1,
+    Math.min(box.width, box.height) / (2 * QUALITY_LIMITS.faceSide),
+  );
+  const light = Math.max(0, 1 - Math.abs(brightness - 0.5) / 0.5);
+  const score = size * Math.sqrt(Math.min(1, sharp / 0.5)) * Math.sqrt(light) *
+    0.6 ** issues.length;
+  return { score: Math.min(1, score), brightness, sharpness: sharp, issues };
+}
+
+/**
+ * Fine detail over coarse detail, 0 to 1: the mean absolute Laplacian against the spread of the
+ * samples, so that contrast and light cancel out.
+ */
+export function sharpness(face: Float32Array, side: number): number {
+  let laplacian = 0, sum = 0, square = 0, n = 0;
+  for (let y = 1; y < side - 1; y++) {
+    for (let x = 1; x < side - 1; x++) {
+      const i = y * side + x, centre = face[i]!;
+      laplacian += Math.abs(
+        4 * centre - face[i - 1]! - face[i + 1]! - face[i - side]! -
+          face[i + side]!,
+      );
+      sum += centre;
+      square += centre * centre;
+      n++;
+    }
+  }
+  const spread = Math.sqrt(Math.max(0, square / n - (sum / n) ** 2));
+  return spread < 1 ? 0 : Math.min(1, laplacian / n / spread);
+}
+
+function isExtremePose(landmarks: Landmarks): boolean {
+  const { rightEye, leftEye, noseTip, rightMouthCorner, leftMouthCorner } =
+    landmarks;
+  const eyes = interOcular(landmarks);
+  const middle = {
+    x: (rightEye.x + leftEye.x) / 2,
+    y: (rightEye.y + leftEye.y) / 2,
+  };
+  const mouth = {
+    x: (rightMouthCorner.x + leftMouthCorner.x) / 2,
+    y: (rightMouthCorner.y + leftMouthCorner.y) / 2,
+  };
+  const ratio = eyes / Math.hypot(mouth.x - middle.x, mouth.y - middle.y);
+  const axis = {
+    x: (leftEye.x - rightEye.x) / eyes,
+    y: (leftEye.y - rightEye.y) / eyes,
+  };
+  const aside = (noseTip.x - middle.x) * axis.x +
+    (noseTip.y - middle.y) * axis.y;
+  return Math.abs(roll(landmarks)) > QUALITY_LIMITS.roll ||
+    ratio < QUALITY_LIMITS.foreshortening ||
+    Math.abs(aside) / eyes > QUALITY_LIMITS.turned;
+}

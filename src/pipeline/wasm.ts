@@ -1,0 +1,83 @@
+import * as ort from "onnxruntime-web";
+import type { Backend } from "./backend.ts";
+import type { ModelStore } from "./manifest.ts";
+import type { Tensor } from "./postprocess.ts";
+
+/**
+ * A backend on onnxruntime-web, one thread (more hang in Deno).
+ *
+ * A run blocks the thread it is called on, so the server calls it in Workers only.
+ */
+export function createWasmBackend(models: ModelStore): Backend {
+  ort.env.wasm.numThreads = 1;
+  ort.env.logLevel = "error";
+  const sessions = new Map<string, Promise<ort.InferenceSession>>();
+
+  async function create(model: string): Promise<ort.InferenceSession> {
+    const spec = models.get(model);
+    const session = await ort.InferenceSession.create(
+      await models.bytes(model),
+      {
+        executionProviders: ["wasm"],
+        graphOptimizationLevel: "all",
+        logSeverityLevel: 3,
+      },
+    );
+    for (
+      const [kind, names, wanted] of [
+        ["input", session.inputNames, spec.inputs],
+        ["output", session.outputNames, spec.outputs],
+      ] as const
+    ) {
+      for (const { name } of wanted) {
+        if (!names.includes(name)) {
+          throw new Error(
+            `Cannot use ${model}: its graph has no ${kind} "${name}"`,
+          );
+        }
+      }
+    }
+    return session;
+  }
+
+  function session(model: string): Promise<ort.InferenceSession> {
+    const known = sessions.get(model);
+    if (known) return known;
+    const created = create(model);
+    sessions.set(model, created);
+    created.catch(() => sessions.delete(model));
+    return created;
+  }
+
+  return {
+    async load(model) {
+      await session(model);
+    },
+    async run(model, feeds, options = {}) {
+      const ready = await session(model);
+      options.signal?.throwIfAborted();
+      const tensors = Object.fromEntries(
+        Object.entries(feeds).map(([name, tensor]) => [
+          name,
+          new ort.Tensor("float32", tensor.data, tensor.dims),
+        ]),
+      );
+      const results =
+        await (options.outputs
+          ? ready.run(tensors, options.outputs)
+          : ready.run(tensors));
+      const out: Record<string, Tensor> = {};
+      for (const [name, value] of Object.entries(results)) {
+        out[name] = { data: value.data as Float32Array, dims: value.dims };
+      }
+      return out;
+    },
+    async close() {
+      const open = await Promise.allSettled(sessions.values());
+      sessions.clear();
+      for (const result of open) {
+        if (result.status === "fulfilled") await result.value.release();
+      }
+    },
+  };
+}

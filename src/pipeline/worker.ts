@@ -1,0 +1,58 @@
+/// <reference no-default-lib="true" />
+/// <reference lib="deno.worker" />
+import type { ImageLimits } from "../types.ts";
+import { decode } from "./decode.ts";
+import { createEngine, type Engine, type EngineAnswer } from "./engine.ts";
+import { PipelineError } from "./error.ts";
+import { ModelStore } from "./manifest.ts";
+import { readModelFiles } from "./model_files.ts";
+import type { Plan } from "./options.ts";
+import { createWasmBackend } from "./wasm.ts";
+
+/** Main to Worker: start once, then one job at a time. */
+export type Request =
+  | { kind: "start"; models: string; warm: string[]; limits: ImageLimits }
+  | { kind: "job"; id: number; bytes: Uint8Array<ArrayBuffer>; plan: Plan };
+
+/** Worker to main: one message for each request. */
+export type Reply =
+  | { kind: "ready" }
+  | { kind: "failed"; detail: string }
+  | { kind: "answer"; id: number; answer: EngineAnswer }
+  | { kind: "error"; id: number; code: PipelineError["code"]; detail: string };
+
+let engine: Engine;
+
+async function handle(request: Request): Promise<Reply> {
+  if (request.kind === "start") {
+    try {
+      const models = await ModelStore.open(readModelFiles(request.models));
+      engine = createEngine({
+        models,
+        backend: createWasmBackend(models),
+        decode,
+        limits: request.limits,
+      });
+      await engine.warm(request.warm);
+      return { kind: "ready" };
+    } catch (error) {
+      return { kind: "failed", detail: String(error) };
+    }
+  }
+  const { id } = request;
+  try {
+    return {
+      kind: "answer",
+      id,
+      answer: await engine.analyze(request.bytes, request.plan),
+    };
+  } catch (error) {
+    return error instanceof PipelineError
+      ? { kind: "error", id, code: error.code, detail: error.message }
+      : { kind: "error", id, code: "internal", detail: String(error) };
+  }
+}
+
+self.onmessage = async (event: MessageEvent<Request>) => {
+  self.postMessage(await handle(event.data));
+};

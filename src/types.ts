@@ -1,0 +1,250 @@
+/**
+ * The contract in plain interfaces: what goes over the wire and what the pipeline returns.
+ * No imports, no code; zod schemas in the server only check it.
+ *
+ * @module
+ */
+
+/** A point in pixels of the upright image; the origin is the top-left corner's outer edge. */
+export interface Point {
+  x: number;
+  y: number;
+}
+
+/** A box in pixels of the upright image (or in shares of it, where named normalized). */
+export interface BoundingBox {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+/** The five alignment points. Right and left are the subject's. */
+export interface Landmarks {
+  rightEye: Point;
+  leftEye: Point;
+  noseTip: Point;
+  rightMouthCorner: Point;
+  leftMouthCorner: Point;
+}
+
+/** The eight apparent expressions, in the order every model of ours uses. */
+export type ExpressionLabel =
+  | "neutral"
+  | "happiness"
+  | "surprise"
+  | "sadness"
+  | "anger"
+  | "disgust"
+  | "fear"
+  | "contempt";
+
+/** One class and its calibrated probability, 0 to 1. */
+export interface Score<Label extends string = string> {
+  label: Label;
+  score: number;
+}
+
+/** The apparent expression of a face: what it shows, never what the person feels. */
+export interface Expression extends Score<ExpressionLabel> {
+  /** `uncertain` when the score is under the request's `minConfidence`. */
+  decision: "certain" | "uncertain";
+  /** Every class, sorted by score, summing to 1. */
+  scores: Score<ExpressionLabel>[];
+}
+
+/** Why a face may be hard to read. */
+export type QualityIssue =
+  | "faceTooSmall"
+  | "blurred"
+  | "extremePose"
+  | "tooDark"
+  | "overexposed"
+  | "truncated";
+
+/** Technical quality of a face in its photo. */
+export interface Quality {
+  /** 0 (unusable) to 1 (good). */
+  score: number;
+  /** Mean luma of the aligned face, 0 to 1. */
+  brightness: number;
+  /** 0 (blurred) to 1 (sharp). */
+  sharpness: number;
+  /** Reasons, empty for a good face. */
+  issues: QualityIssue[];
+}
+
+/** Heatmap methods; each model says which it has. */
+export type ExplanationMethod =
+  | "evidence"
+  | "gradCam"
+  | "guidedBackprop"
+  | "attention"
+  | "difference";
+
+/** Where in the face the answer comes from. */
+export interface Explanation {
+  method: ExplanationMethod;
+  /** The class the map speaks for. */
+  label: string;
+  /**
+   * The map at the model's own resolution, row by row, scaled to 0–1.
+   * `min + value * (max - min)` gives back the raw evidence, whose mean is the logit.
+   */
+  grid: {
+    width: number;
+    height: number;
+    min: number;
+    max: number;
+    values: number[];
+  };
+  /** The map over the aligned face as a PNG data URL. */
+  image: string;
+}
+
+/** Why an answer that should have come from the GPU came from the edge. */
+export interface Fallback {
+  from: "gpu";
+  reason:
+    | "refused"
+    | "timeout"
+    | "error"
+    | "invalid_response"
+    | "circuit_open"
+    | "overloaded";
+}
+
+/** Which model answered, where it ran and under which terms. */
+export interface Provenance {
+  model: string;
+  version: string;
+  sha256: string;
+  license: string;
+  dataLicense?: string;
+  backend: "wasm" | "gpu";
+  input: "photo" | "crop";
+  escalated: boolean;
+  fallback: Fallback | null;
+}
+
+/** One face of an analysed image. */
+export interface Face {
+  boundingBox: BoundingBox;
+  /** The same box in shares of the upright image's width and height. */
+  normalizedBoundingBox: BoundingBox;
+  /** The detector's score, 0 to 1. */
+  detectionScore: number;
+  landmarks?: Landmarks;
+  /** In-plane rotation in degrees, clockwise positive. */
+  rollDegrees: number;
+  quality?: Quality;
+  expression?: Expression;
+  explanation?: Explanation;
+  provenance: Provenance;
+}
+
+/** Milliseconds spent in each stage. */
+export interface Timing {
+  decodeMs: number;
+  detectMs: number;
+  alignMs: number;
+  classifyMs: number;
+  explainMs: number;
+  remoteMs: number;
+  queueMs: number;
+  totalMs: number;
+}
+
+/** Facts of the analysed image; the size is upright, after EXIF orientation. */
+export interface ImageInfo {
+  width: number;
+  height: number;
+  /** EXIF orientation, 1 to 8. */
+  orientation: number;
+  type: ImageType;
+}
+
+/** The image formats that are read. */
+export type ImageType = "image/jpeg" | "image/png" | "image/webp";
+
+/** The answer to one image. */
+export interface Analysis {
+  requestId: string;
+  image: ImageInfo;
+  /** Largest first; empty when none was found. */
+  faces: Face[];
+  timing: Timing;
+}
+
+/** What can be computed for a face. */
+export type Attribute =
+  | "expression"
+  | "actionUnits"
+  | "gender"
+  | "landmarks"
+  | "quality";
+
+/** Options of one analysis; everything is optional. */
+export interface AnalyzeOptions {
+  /** `all`: everything this server has a model for. @default {["expression"]} */
+  attributes?: Attribute[] | "all";
+  /** The expression model's name, or `auto`. @default {"auto"} */
+  model?: string;
+  /** @default {"auto"} */
+  route?: "auto" | "edge" | "gpu";
+  /** @default {"none"} */
+  explain?: "none" | ExplanationMethod;
+  /** 1 to 100, largest faces first. @default {20} */
+  maxFaces?: number;
+  /** 0 to 1. @default {0.6} */
+  minDetectionConfidence?: number;
+  /** 0 to 1; under it the decision is `uncertain`. @default {0} */
+  minConfidence?: number;
+  /** `crop`: the image is one face already aligned to the model's template. @default {"photo"} */
+  input?: "photo" | "crop";
+}
+
+/** Every error code of the HTTP contract. */
+export type ErrorCode =
+  | "invalid_request"
+  | "unauthenticated"
+  | "forbidden"
+  | "not_found"
+  | "unknown_model"
+  | "method_not_allowed"
+  | "body_too_large"
+  | "image_too_large"
+  | "unsupported_image"
+  | "corrupt_image"
+  | "image_too_small"
+  | "no_face_in_neutral"
+  | "unsupported_option"
+  | "rate_limited"
+  | "overloaded"
+  | "not_ready"
+  | "gpu_unavailable"
+  | "deadline_exceeded"
+  | "internal";
+
+/** An RFC 9457 problem document. */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  /** What was wrong and what to change. */
+  detail: string;
+  code: ErrorCode;
+  requestId: string;
+  /** One entry per offending option or field. */
+  errors?: { path: string; message: string }[];
+}
+
+/** Limits on one image; all are inclusive. */
+export interface ImageLimits {
+  /** Pixels in all. @default {24_000_000} */
+  maxPixels: number;
+  /** Pixels a side. @default {12_000} */
+  maxSide: number;
+  /** Pixels a side. @default {32} */
+  minSide: number;
+}
