@@ -1,0 +1,218 @@
+import type { AnalyzeOptions } from "../types.ts";
+import type { Pipeline } from "../pipeline/mod.ts";
+import { readBody } from "./body.ts";
+import { RequestError } from "./problem.ts";
+import { JsonBodySchema, OptionsSchema, type ParsedOptions } from "./schema.ts";
+import type { z } from "zod";
+
+/** What an analysis needs of the server's settings. */
+export interface AnalyzeSettings {
+  pipeline: Pipeline;
+  maxBodyBytes: number;
+  deadlineMs: number;
+}
+
+/** `POST /v1/analyze`: raw bytes, multipart or JSON in; an `Analysis` out. */
+export async function analyze(
+  request: Request,
+  requestId: string,
+  settings: AnalyzeSettings,
+): Promise<Response> {
+  const arrived = performance.now();
+  const timeout = AbortSignal.timeout(settings.deadlineMs);
+  const body = await readBody(request, settings.maxBodyBytes, timeout);
+  const { image, options } = await parse(request, body);
+  const query = parseOptions(
+    Object.fromEntries(uniqueQuery(request.url)),
+    "query",
+  );
+  const analysis = await settings.pipeline.analyze(
+    image,
+    toPipelineOptions({ ...options, ...query }),
+    {
+      requestId,
+      signal: request.signal,
+      deadlineMs: Math.max(
+        1,
+        settings.deadlineMs - (performance.now() - arrived),
+      ),
+    },
+  );
+  return Response.json(analysis, {
+    headers: { "server-timing": serverTiming(analysis.timing) },
+  });
+}
+
+async function parse(
+  request: Request,
+  body: Uint8Array<ArrayBuffer>,
+): Promise<{ image: Uint8Array<ArrayBuffer>; options: ParsedOptions }> {
+  const type = request.headers.get("content-type") ?? "";
+  if (/^multipart\/form-data\b/i.test(type)) {
+    return await parseMultipart(body, type);
+  }
+  if (/^application\/json\b/i.test(type)) return parseJson(body);
+  if (body.length === 0) {
+    throw new RequestError(
+      "invalid_request",
+      "The body is empty: send the bytes of one image",
+    );
+  }
+  return { image: body, options: {} };
+}
+
+async function parseMultipart(body: Uint8Array<ArrayBuffer>, type: string) {
+  let form: FormData;
+  try {
+    form = await new Response(body, { headers: { "content-type": type } })
+      .formData();
+  } catch {
+    throw invalid(
+      "The multipart body is malformed",
+      "body",
+      "not multipart/form-data",
+    );
+  }
+  for (const name of form.keys()) {
+    if (!["image", "neutral", "options"].includes(name)) {
+      throw invalid(
+        `The multipart body has an unknown part "${name}": send image, neutral, options`,
+        name,
+        "unknown part",
+      );
+    }
+  }
+  if (form.has("neutral")) throw noNeutral();
+  const [image, options] = [form.get("image"), form.get("options")];
+  if (!(image instanceof Blob)) {
+    throw invalid(
+      "The multipart body has no file part image",
+      "image",
+      "a file is needed",
+    );
+  }
+  const text = options instanceof Blob ? await options.text() : options;
+  return {
+    image: new Uint8Array(await image.arrayBuffer()),
+    options: text === null
+      ? {}
+      : parseOptions(parseText(text, "options"), "options"),
+  };
+}
+
+function parseJson(body: Uint8Array<ArrayBuffer>) {
+  const parsed = JsonBodySchema.safeParse(
+    parseText(new TextDecoder().decode(body), "body"),
+  );
+  if (!parsed.success) {
+    throw fromIssues("The JSON body is not valid", parsed.error, "");
+  }
+  if (parsed.data.neutral !== undefined) throw noNeutral();
+  let image: Uint8Array<ArrayBuffer>;
+  try {
+    const text = parsed.data.image.replace(/^data:[\w/+.-]+;base64,/, "");
+    image = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  } catch {
+    throw invalid("The image is not valid base64", "image", "not valid base64");
+  }
+  return { image, options: parsed.data.options ?? {} };
+}
+
+function parseText(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw invalid(`The ${path} is not valid JSON`, path, "not valid JSON");
+  }
+}
+
+function parseOptions(value: unknown, path: string): ParsedOptions {
+  const parsed = OptionsSchema.safeParse(value);
+  if (!parsed.success) {
+    throw fromIssues("The options are not valid", parsed.error, path);
+  }
+  return parsed.data;
+}
+
+function uniqueQuery(url: string): URLSearchParams {
+  const query = new URL(url).searchParams;
+  for (const name of query.keys()) {
+    if (query.getAll(name).length > 1) {
+      throw invalid(
+        `The option ${name} is given twice: give it once`,
+        name,
+        "given twice",
+      );
+    }
+  }
+  return query;
+}
+
+/** Options without the ones that have not landed, which are refused by name. */
+function toPipelineOptions(
+  { coverage, format, ...options }: ParsedOptions,
+): AnalyzeOptions {
+  if (coverage !== undefined) {
+    throw new RequestError(
+      "unsupported_option",
+      "coverage is not available yet: leave it out and read expression.scores",
+    );
+  }
+  if (format !== undefined && format !== "mien") {
+    throw new RequestError(
+      "unsupported_option",
+      `format=${format} is not available yet: use mien`,
+    );
+  }
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as AnalyzeOptions;
+}
+
+function noNeutral(): RequestError {
+  return new RequestError(
+    "unsupported_option",
+    "neutral serves attributes=actionUnits, which is not available yet: leave it out",
+  );
+}
+
+function invalid(detail: string, path: string, message: string): RequestError {
+  return new RequestError("invalid_request", detail, {
+    errors: [{ path, message }],
+  });
+}
+
+function fromIssues(
+  detail: string,
+  error: z.ZodError,
+  prefix: string,
+): RequestError {
+  const errors = error.issues.flatMap(({ path, message, ...issue }) => {
+    const keys = "keys" in issue && Array.isArray(issue.keys)
+      ? issue.keys as string[]
+      : [];
+    const at = [prefix, ...path.map(String)].filter(Boolean);
+    return keys.length
+      ? keys.map((key) => ({
+        path: [...at, key].join("."),
+        message: "unknown name",
+      }))
+      : [{ path: at.join("."), message }];
+  });
+  const first = errors[0]!;
+  return new RequestError(
+    "invalid_request",
+    `${detail}: ${first.path}: ${first.message}`,
+    {
+      errors,
+    },
+  );
+}
+
+function serverTiming(timing: object): string {
+  return Object.entries(timing)
+    .map(([name, ms]) =>
+      `${name.replace(/Ms$/, "")};dur=${(ms as number).toFixed(1)}`
+    )
+    .join(", ");
+}

@@ -1,0 +1,237 @@
+/**
+ * The HTTP side: one function from Request to Response.
+ *
+ * @module
+ */
+import { type Context, Hono } from "hono";
+import { cors } from "hono/cors";
+import type { Pipeline } from "../pipeline/mod.ts";
+import { checkKey, isOpenPath } from "./access.ts";
+import { analyze } from "./analyze.ts";
+import { Readiness, readyz } from "./health.ts";
+import { listModels, modelFile, showModel } from "./models.ts";
+import { openApiDocument } from "./openapi.ts";
+import { page, PAGE_PATHS } from "./pages.ts";
+import { RequestError, toProblem } from "./problem.ts";
+import { RateLimiter } from "./rate_limit.ts";
+
+/** What a handler is made of; only the pipeline is needed. */
+export interface HandlerOptions {
+  pipeline: Pipeline;
+  /** SHA-256 of accepted API keys in hexadecimal; empty means open. @default {[]} */
+  apiKeys?: readonly string[];
+  /** Requests per minute and caller; absent means unlimited. */
+  rateLimit?: number;
+  /** Origins that may call from a browser, or `*`. @default {[]} */
+  corsOrigins?: readonly string[];
+  /** @default {8_388_608} */
+  maxBodyBytes?: number;
+  /** Milliseconds from a request's arrival to its answer. @default {10_000} */
+  deadlineMs?: number;
+  /** Effective settings for `/readyz`; must hold no secrets. */
+  settings?: Record<string, unknown>;
+  /** Gets one entry per request: sizes and times, never content. */
+  log?: (entry: LogEntry) => void;
+}
+
+/** One answered request. */
+export interface LogEntry {
+  requestId: string;
+  method: string;
+  /** The route's pattern, not the path. */
+  route: string;
+  status: number;
+  ms: number;
+  bytesIn: number;
+  /** The name and stack of an unexpected failure; status 500 only. */
+  error?: string;
+}
+
+/** Who connected; what Deno.serve passes as its second argument. */
+export interface ConnectionInfo {
+  remoteAddr?: { hostname?: string };
+}
+
+/** A request handler for `Deno.serve` and the like. */
+export type Handler = (
+  request: Request,
+  info?: ConnectionInfo,
+) => Promise<Response>;
+
+const MAX_BODY_BYTES = 8 * 1024 * 1024;
+const DEADLINE_MS = 10_000;
+
+/** Makes the handler of every route. */
+export function createHandler(options: HandlerOptions): Handler {
+  const { pipeline, apiKeys = [], corsOrigins = [] } = options;
+  const { maxBodyBytes = MAX_BODY_BYTES, deadlineMs = DEADLINE_MS } = options;
+  const readiness = new Readiness(pipeline);
+  const limiter = options.rateLimit
+    ? new RateLimiter(options.rateLimit)
+    : undefined;
+  const app = new Hono<
+    { Bindings: { info: ConnectionInfo }; Variables: { requestId: string } }
+  >();
+  let document: Record<string, unknown> | undefined;
+
+  app.use(async (c, next) => {
+    const start = performance.now(), given = c.req.header("x-request-id") ?? "";
+    const requestId = /^[\w\-=]{1,64}$/.test(given)
+      ? given
+      : crypto.randomUUID();
+    c.set("requestId", requestId);
+    await next();
+    secure(c.res.headers);
+    c.res.headers.set("x-request-id", requestId);
+    options.log?.({
+      requestId,
+      method: c.req.method,
+      route: c.req.routePath,
+      status: c.res.status,
+      ms: performance.now() - start,
+      bytesIn: Number(c.req.header("content-length") ?? 0),
+      ...(c.error && c.res.status === 500
+        ? { error: c.error.stack ?? String(c.error) }
+        : {}),
+    });
+  });
+  if (corsOrigins.length > 0) {
+    app.use(cors({
+      origin: corsOrigins.includes("*") ? "*" : [...corsOrigins],
+      allowMethods: ["GET", "HEAD", "POST"],
+      allowHeaders: [
+        "authorization",
+        "content-type",
+        "x-api-key",
+        "x-request-id",
+        "range",
+      ],
+      exposeHeaders: [
+        "x-request-id",
+        "server-timing",
+        "retry-after",
+        "ratelimit-limit",
+        "ratelimit-remaining",
+        "ratelimit-reset",
+        "etag",
+      ],
+      maxAge: 600,
+    }));
+  }
+  app.use(async (c, next) => {
+    if (isOpenPath(c.req.path)) return await next();
+    let caller = c.env?.info?.remoteAddr?.hostname ?? "unknown";
+    if (apiKeys.length > 0) caller = await checkKey(c.req.raw, apiKeys);
+    const allowance = limiter?.take(caller);
+    if (allowance && !allowance.allowed) {
+      throw new RequestError(
+        "rate_limited",
+        `The limit is ${allowance.limit} requests a minute: retry in ${allowance.resetSeconds} s`,
+        {
+          headers: {
+            ...rateHeaders(allowance),
+            "retry-after": String(allowance.resetSeconds),
+          },
+        },
+      );
+    }
+    await next();
+    if (allowance) {
+      for (const [name, value] of Object.entries(rateHeaders(allowance))) {
+        c.header(name, value);
+      }
+    }
+  });
+
+  for (const path of PAGE_PATHS) app.get(path, () => page(path));
+  app.get("/healthz", () => Response.json({ status: "ok" }));
+  app.get("/readyz", async (c) => {
+    const detailed = apiKeys.length === 0 ||
+      await checkKey(c.req.raw, apiKeys).then(() => true, () => false);
+    return readyz(readiness, pipeline, options.settings ?? {}, detailed);
+  });
+  app.get("/openapi.json", () => Response.json(document ??= openApiDocument()));
+  app.post("/v1/analyze", (c) => {
+    if (readiness.status !== "ready") {
+      throw new RequestError(
+        "not_ready",
+        "Models are still loading: retry in a moment",
+      );
+    }
+    const settings = { pipeline, maxBodyBytes, deadlineMs };
+    return analyze(c.req.raw, c.get("requestId"), settings);
+  });
+  app.get("/v1/models", () => listModels(pipeline.models));
+  app.get(
+    "/v1/models/:name",
+    (c) => showModel(pipeline.models, c.req.param("name")),
+  );
+  app.get(
+    "/v1/models/:name/files/:file",
+    (c) =>
+      modelFile(
+        pipeline.models,
+        c.req.param("name"),
+        c.req.param("file"),
+        c.req.raw,
+      ),
+  );
+
+  app.notFound((c) => toProblem(missing(app, c), c.get("requestId")));
+  app.onError((error, c) =>
+    toProblem(error, c.get("requestId") ?? crypto.randomUUID())
+  );
+  return async (request, info) =>
+    await app.fetch(request, { info: info ?? {} });
+}
+
+/** 405 where another method would do, else 404. */
+function missing(
+  app: Hono<never> | { routes: Hono["routes"] },
+  c: Context,
+): RequestError {
+  const methods = new Set<string>();
+  for (const { method, path } of app.routes) {
+    const pattern = new RegExp(`^${path.replace(/:\w+/g, "[^/]+")}$`);
+    if (method !== "ALL" && pattern.test(c.req.path)) methods.add(method);
+  }
+  if (methods.size === 0) {
+    return new RequestError(
+      "not_found",
+      `There is nothing at ${c.req.path}: /docs lists every route`,
+    );
+  }
+  if (methods.has("GET")) methods.add("HEAD");
+  const allow = [...methods].join(", ");
+  return new RequestError(
+    "method_not_allowed",
+    `${c.req.method} is not allowed at ${c.req.path}: use ${allow}`,
+    { headers: { allow } },
+  );
+}
+
+/** Headers every answer carries; a page's own policy and cache rule stay. */
+function secure(headers: Headers): void {
+  if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
+  if (!headers.has("content-security-policy")) {
+    headers.set(
+      "content-security-policy",
+      "default-src 'none'; frame-ancestors 'none'",
+    );
+  }
+  headers.set("x-content-type-options", "nosniff");
+  headers.set("referrer-policy", "no-referrer");
+  headers.set("cross-origin-resource-policy", "cross-origin");
+}
+
+function rateHeaders(allowance: {
+  limit: number;
+  remaining: number;
+  resetSeconds: number;
+}): Record<string, string> {
+  return {
+    "ratelimit-limit": String(allowance.limit),
+    "ratelimit-remaining": String(allowance.remaining),
+    "ratelimit-reset": String(allowance.resetSeconds),
+  };
+}

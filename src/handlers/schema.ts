@@ -1,0 +1,269 @@
+import { z } from "@hono/zod-openapi";
+import { ATTRIBUTES } from "../pipeline/options.ts";
+import type { Analysis, AnalyzeOptions, Attribute, Problem } from "../types.ts";
+
+/** Numbers may come as text in a query string. */
+function number(min: number, max: number) {
+  return z.preprocess(
+    (value) =>
+      typeof value === "string" && value.trim() !== "" ? Number(value) : value,
+    z.number().min(min).max(max),
+  );
+}
+
+const EXPLANATIONS = [
+  "none",
+  "evidence",
+  "gradCam",
+  "guidedBackprop",
+  "attention",
+  "difference",
+] as const;
+
+/** `all`, a comma list, or an array of names. */
+const attributes = z.preprocess(
+  (value) =>
+    typeof value === "string" && value !== "all"
+      ? value.split(",").map(trim)
+      : value,
+  z.union([
+    z.literal("all"),
+    z.array(
+      z.enum(ATTRIBUTES as readonly Attribute[] as [Attribute, ...Attribute[]]),
+    ).min(1),
+  ]),
+);
+
+function trim(text: string): string {
+  return text.trim();
+}
+
+/** Options of an analysis, from a query string or from JSON. */
+export const OptionsSchema = z.strictObject({
+  attributes: attributes.optional().openapi({
+    type: "string",
+    default: "expression",
+    description: `\`all\` or a comma list of ${ATTRIBUTES.join(", ")}`,
+    example: "expression,quality",
+  }),
+  model: z.string().min(1).max(100).optional().openapi({
+    default: "auto",
+    description: "`auto` or an expression model's name from `/v1/models`",
+  }),
+  route: z.enum(["auto", "edge", "gpu"]).optional().openapi({
+    default: "auto",
+  }),
+  explain: z.enum(EXPLANATIONS).optional().openapi({
+    default: "none",
+    description:
+      "A heatmap per face; which methods a model has stands in `/v1/models`",
+  }),
+  maxFaces: number(1, 100).pipe(z.number().int()).optional().openapi({
+    type: "integer",
+    minimum: 1,
+    maximum: 100,
+    default: 20,
+    description: "Largest faces first",
+  }),
+  minDetectionConfidence: number(0, 1).optional().openapi({
+    type: "number",
+    minimum: 0,
+    maximum: 1,
+    default: 0.6,
+  }),
+  minConfidence: number(0, 1).optional().openapi({
+    type: "number",
+    minimum: 0,
+    maximum: 1,
+    default: 0,
+    description: "Under it the decision is `uncertain`",
+  }),
+  coverage: number(0.5, 0.99).optional().openapi({
+    type: "number",
+    minimum: 0.5,
+    maximum: 0.99,
+    description: "Not available yet: answers `unsupported_option`",
+  }),
+  input: z.enum(["photo", "crop"]).optional().openapi({
+    default: "photo",
+    description:
+      "`crop`: the body is one face already aligned to the model's template",
+  }),
+  format: z.enum(["mien", "aws", "deepface", "human", "hume"]).optional()
+    .openapi({
+      default: "mien",
+      description: "Only `mien` is available yet",
+    }),
+});
+
+/** What `OptionsSchema` yields: the pipeline's options and the two not available yet. */
+export type ParsedOptions = z.infer<typeof OptionsSchema>;
+
+const point = z.object({ x: z.number(), y: z.number() }).openapi("Point");
+const box = z.object({
+  x: z.number(),
+  y: z.number(),
+  width: z.number(),
+  height: z.number(),
+})
+  .openapi("BoundingBox");
+const share = z.number().min(0).max(1);
+const expressionLabel = z.enum([
+  "neutral",
+  "happiness",
+  "surprise",
+  "sadness",
+  "anger",
+  "disgust",
+  "fear",
+  "contempt",
+]).openapi("ExpressionLabel");
+const score = z.object({ label: expressionLabel, score: share });
+
+const face = z.object({
+  boundingBox: box,
+  normalizedBoundingBox: box,
+  detectionScore: share,
+  landmarks: z.object({
+    rightEye: point,
+    leftEye: point,
+    noseTip: point,
+    rightMouthCorner: point,
+    leftMouthCorner: point,
+  }).openapi("Landmarks").exactOptional(),
+  rollDegrees: z.number().min(-180).max(180),
+  quality: z.object({
+    score: share,
+    brightness: share,
+    sharpness: share,
+    issues: z.array(
+      z.enum([
+        "faceTooSmall",
+        "blurred",
+        "extremePose",
+        "tooDark",
+        "overexposed",
+        "truncated",
+      ]),
+    ),
+  }).openapi("Quality").exactOptional(),
+  expression: z.object({
+    label: expressionLabel,
+    score: share,
+    decision: z.enum(["certain", "uncertain"]),
+    scores: z.array(score),
+  }).openapi("Expression").exactOptional(),
+  explanation: z.object({
+    method: z.enum([
+      "evidence",
+      "gradCam",
+      "guidedBackprop",
+      "attention",
+      "difference",
+    ]),
+    label: z.string(),
+    grid: z.object({
+      width: z.number().int(),
+      height: z.number().int(),
+      min: z.number(),
+      max: z.number(),
+      values: z.array(share),
+    }),
+    image: z.string().startsWith("data:image/png;base64,"),
+  }).openapi("Explanation").exactOptional(),
+  provenance: z.object({
+    model: z.string(),
+    version: z.string(),
+    sha256: z.string().regex(/^[0-9a-f]{64}$/),
+    license: z.string(),
+    dataLicense: z.string().exactOptional(),
+    backend: z.enum(["wasm", "gpu"]),
+    input: z.enum(["photo", "crop"]),
+    escalated: z.boolean(),
+    fallback: z.object({
+      from: z.literal("gpu"),
+      reason: z.enum([
+        "refused",
+        "timeout",
+        "error",
+        "invalid_response",
+        "circuit_open",
+        "overloaded",
+      ]),
+    }).nullable(),
+  }).openapi("Provenance"),
+}).openapi("Face");
+
+/** The answer to one image. */
+export const AnalysisSchema = z.object({
+  requestId: z.string(),
+  image: z.object({
+    width: z.number().int(),
+    height: z.number().int(),
+    orientation: z.number().int().min(1).max(8),
+    type: z.enum(["image/jpeg", "image/png", "image/webp"]),
+  }),
+  faces: z.array(face),
+  timing: z.object({
+    decodeMs: z.number(),
+    detectMs: z.number(),
+    alignMs: z.number(),
+    classifyMs: z.number(),
+    explainMs: z.number(),
+    remoteMs: z.number(),
+    queueMs: z.number(),
+    totalMs: z.number(),
+  }).openapi("Timing"),
+}).openapi("Analysis") satisfies z.ZodType<Analysis>;
+
+/** An RFC 9457 problem document. */
+export const ProblemSchema = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.number().int(),
+  detail: z.string(),
+  code: z.string(),
+  requestId: z.string(),
+  errors: z.array(z.object({ path: z.string(), message: z.string() }))
+    .exactOptional(),
+}).openapi("Problem");
+
+/** The JSON form of an analysis request. */
+export const JsonBodySchema = z.strictObject({
+  image: z.string().min(1).openapi({
+    format: "byte",
+    description: "Base64 of the file",
+  }),
+  neutral: z.string().min(1).optional().openapi({
+    format: "byte",
+    description: "The same person with a relaxed face; not available yet",
+  }),
+  options: OptionsSchema.optional(),
+}).openapi("AnalyzeRequest");
+
+/** One model as `/v1/models` lists it: its manifest entry. */
+export const ModelSchema = z.looseObject({
+  name: z.string(),
+  version: z.string(),
+  task: z.enum([
+    "faceDetection",
+    "faceLandmarks",
+    "expression",
+    "gender",
+    "actionUnits",
+  ]),
+  system: z.string(),
+  file: z.string().nullable(),
+  sha256: z.string(),
+  bytes: z.number().int(),
+  license: z.string(),
+}).openapi("Model");
+
+/** A problem's shape must stay the contract's. */
+export type _ProblemMatches = Problem extends z.infer<typeof ProblemSchema>
+  ? true
+  : never;
+/** Parsed options must be what the pipeline takes, but for the two that it lacks. */
+export type _OptionsMatch = Omit<ParsedOptions, "coverage" | "format"> extends
+  { [Key in keyof AnalyzeOptions]: AnalyzeOptions[Key] | undefined } ? true
+  : never;
