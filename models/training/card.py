@@ -1,0 +1,111 @@
+"""Model card from measured figures: cards/<name>.md with its placeholders filled.
+
+    python card.py expression_mini_xception
+
+The text is written by hand; every figure of ours comes from the manifest entry and evaluation.json, so evaluate first.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from string import Template
+
+import manifest
+
+CARDS = Path(__file__).parent / "cards"
+WEAK = 0.5
+
+
+def table(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def percent(share):
+    return f"{100 * share:.1f} %"
+
+
+def figures(report):
+    rows = []
+    for b in report:
+        measured = [percent(b["accuracy"]), f"{b['macroF1']:.3f}", f"{b['ece']:.3f}"]
+        rows.append([b["data"], f"{b['n']:,}", *measured, f"`{b['command']}`"])
+    return table(["data", "n", "accuracy", "macro F1", "ECE, 15 bins", "command"], rows)
+
+
+def recall(block):
+    rows = [[label, n, percent(r)] for label, n, r in zip(block["labels"], block["support"], block["recall"])]
+    return table(["class", "images", "recall"], rows)
+
+
+def confusion(block):
+    rows = [[label, *counts] for label, counts in zip(block["labels"], block["confusion"])]
+    return table(["true \\ predicted", *block["labels"]], rows)
+
+
+def weak(block):
+    """The classes found less than half the time, with what they are mostly taken for."""
+    parts = []
+    for label, n, r, counts in zip(block["labels"], block["support"], block["recall"], block["confusion"]):
+        if r < WEAK:
+            others = [(count, other) for count, other in zip(counts, block["labels"]) if other != label]
+            parts.append(f"{label} ({percent(r)} of {n}, mostly taken for {max(others)[1]})")
+    return "; ".join(parts) or "none"
+
+
+def conformal(measured):
+    rows = []
+    for row in measured["conformal"]:
+        mean, deviation = row["repeated"]
+        repeated = f"{percent(mean)} ± {100 * deviation:.1f}"
+        size = f"{row['meanSetSize']:.2f}"
+        rows.append([percent(row["asked"]), percent(row["coverage"]), repeated, size, percent(row["empty"])])
+    return table(["asked", "held", f"over {measured['repeats']} halvings", "mean set size", "empty sets"], rows)
+
+
+def card(name):
+    entry = manifest.entry(name)
+    report = json.loads((manifest.MODELS / name / "evaluation.json").read_text())
+    metrics = [{key: block[key] for key in metric} for block, metric in zip(report, entry["metrics"])]
+    if metrics != entry["metrics"] or not metrics:
+        raise ValueError(f"Cannot write the card of {name}: manifest and evaluation.json disagree; run evaluate.py")
+    served, benchmark = report
+    measured = entry["calibration"]["measured"]
+    template = Template((CARDS / f"{name}.md").read_text())
+    return template.substitute(
+        name=name,
+        version=entry["version"],
+        sha256=entry["sha256"],
+        opset=entry["opset"],
+        size=entry["inputs"][0]["shape"][2],
+        bytes=f"{entry['bytes']:,}",
+        parameters=f"{entry['parameters']:,}",
+        madds=f"{entry['multiplyAdds'] / 1e6:.1f}",
+        license=entry["license"],
+        data_license=entry["dataLicense"],
+        source=entry["source"],
+        figures=figures(report),
+        weak=weak(served),
+        weak_benchmark=weak(benchmark),
+        recall=recall(served),
+        recall_benchmark=recall(benchmark),
+        confusion=confusion(served),
+        confusion_benchmark=confusion(benchmark),
+        temperature=entry["calibration"]["temperature"],
+        fitted=f"{measured['fittedOn']:,}",
+        held=f"{measured['n']:,}",
+        repeats=measured["repeats"],
+        ece_before=f"{measured['eceUncalibrated']:.3f}",
+        ece_after=f"{measured['ece']:.3f}",
+        ece_repeated="{:.3f} ± {:.3f}".format(*measured["eceRepeated"]),
+        conformal=conformal(measured),
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name", help="the model's name in the manifest")
+    name = parser.parse_args().name
+    file = manifest.MODELS / name / "README.md"
+    file.write_text(card(name))
+    print(file.relative_to(manifest.MODELS.parent))

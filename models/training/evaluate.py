@@ -1,0 +1,143 @@
+"""Figures on the valid split: accuracy, macro F1, recall per class, confusion, calibration error.
+
+    python evaluate.py mini_xception --runs runs        # a run's averaged weights
+    python evaluate.py expression_mini_xception         # an exported model, by its name in the manifest
+
+Bare tiles, resized bilinear (half-pixel centres) to the input. Writes evaluation.json and evaluation.png beside
+what was evaluated; for an exported model also the manifest's `metrics`, scores taken as served (with the temperature).
+"""
+
+import argparse
+import importlib
+import json
+from pathlib import Path
+
+import onnxruntime
+import torch
+
+import augment
+import calibration
+import manifest
+import prepare
+import targets
+import train
+from task_expression import SPLIT, Expression
+
+HEADS = {
+    "FERPlus valid, majority, 8 classes": (targets.EXPRESSIONS, slice(0, SPLIT), "majority"),
+    "FER2013 valid (PublicTest), 7 classes": (targets.FER2013, slice(SPLIT, None), "fer2013"),
+}
+
+
+def load_run(folder):
+    """The network of a run with its averaged weights, its file as a module, and its state."""
+    state = torch.load(Path(folder) / "state.pt", weights_only=True)
+    module = importlib.import_module(state["config"]["network"])
+    net = module.build()
+    net.load_state_dict(state["ema"])
+    return net.eval(), module, state
+
+
+def run_logits(folder, data):
+    """Logits `[N, 15]` of a run on valid, and the task that holds the labels."""
+    net, module, _ = load_run(folder)
+    task = Expression("valid", module.SIZE, data)
+    return train.predict(net, task), task
+
+
+def graph_logits(entry, data, batch=256):
+    """The same from an exported graph; size, mean and std as the manifest says."""
+    spec = entry["inputs"][0]
+    task = Expression("valid", spec["shape"][2], data)
+    session = onnxruntime.InferenceSession(manifest.MODELS / entry["file"], providers=["CPUExecutionProvider"])
+    parts = []
+    for tiles in task.images.split(batch):
+        images = (augment.plain(tiles, task.size) - spec["mean"][0]) / spec["std"][0]
+        outputs = session.run(["logits", "logits_fer2013"], {spec["name"]: images.numpy()})
+        parts.append(torch.cat([torch.from_numpy(o) for o in outputs], 1))
+    return torch.cat(parts), task
+
+
+def confusion(predicted, labels, classes):
+    """Counts `[K, K]`: rows the truth, columns the prediction."""
+    return torch.bincount(labels * classes + predicted, minlength=classes**2).view(classes, classes)
+
+
+def figures(logits, labels, names, temperature=1.0):
+    """All figures of one head over the labelled rows, ready for JSON."""
+    known = labels >= 0
+    logits, labels = logits[known], labels[known]
+    table = confusion(logits.argmax(1), labels, len(names))
+    hits, truth, guesses = table.diag().double(), table.sum(1), table.sum(0)
+    recall = hits / truth.clamp(min=1)
+    f1 = 2 * hits / (truth + guesses).clamp(min=1)
+    return {
+        "n": len(labels),
+        "accuracy": round((hits.sum() / len(labels)).item(), 4),
+        "macroF1": round(f1.mean().item(), 4),
+        "ece": round(calibration.ece((logits.double() / temperature).softmax(1), labels), 4),
+        "labels": list(names),
+        "support": truth.tolist(),
+        "recall": [round(r, 4) for r in recall.tolist()],
+        "confusion": table.tolist(),
+    }
+
+
+def evaluate(logits, task, command, temperature=1.0):
+    """One block of figures per head; the temperature belongs to the first, the served one."""
+    report = []
+    for index, (data, (names, columns, truth)) in enumerate(HEADS.items()):
+        scale = temperature if index == 0 else 1.0
+        block = figures(logits[:, columns], getattr(task, truth), names, scale)
+        report.append({"data": data, "command": command, **block})
+    return report
+
+
+def plot(report, title, file):
+    """Row-normalised confusion matrices side by side."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, len(report), figsize=(6.5 * len(report), 6), layout="constrained")
+    for axis, block in zip(axes, report):
+        table = torch.tensor(block["confusion"], dtype=torch.float64)
+        share = table / table.sum(1, keepdim=True).clamp(min=1)
+        axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
+        for row, column in torch.cartesian_prod(*[torch.arange(len(table))] * 2).tolist():
+            value = share[row, column].item()
+            axis.text(column, row, f"{value:.2f}", ha="center", va="center", color="white" if value > 0.5 else "black")
+        axis.set_xticks(range(len(table)), block["labels"], rotation=45, ha="right")
+        axis.set_yticks(range(len(table)), [f"{l} ({n})" for l, n in zip(block["labels"], block["support"])])
+        axis.set(xlabel="predicted", ylabel="true (images)")
+        figures = f"accuracy {block['accuracy']:.1%}, macro F1 {block['macroF1']:.3f}, n {block['n']}"
+        axis.set_title(f"{block['data']}\n{figures}")
+    figure.suptitle(title)
+    figure.savefig(file, dpi=80)
+    pyplot.close(figure)
+
+
+def main(args):
+    command = f"python models/training/evaluate.py {args.model}"
+    if (args.runs / args.model / "state.pt").exists():
+        folder = args.runs / args.model
+        report = evaluate(*run_logits(folder, args.data), command)
+    else:
+        entry = manifest.entry(args.model)
+        folder = manifest.MODELS / args.model
+        report = evaluate(*graph_logits(entry, args.data), command, entry["calibration"]["temperature"])
+        brief = ("data", "n", "accuracy", "macroF1", "ece", "command")
+        manifest.update(entry | {"metrics": [{key: block[key] for key in brief} for block in report]})
+    text = json.dumps(report, indent=2)
+    (folder / "evaluation.json").write_text(text + "\n")
+    plot(report, args.model, folder / "evaluation.png")
+    print(text)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", help="a run's name, or an exported model's name")
+    parser.add_argument("--runs", type=Path, default=train.RUNS)
+    parser.add_argument("--data", type=Path, default=prepare.DATA)
+    main(parser.parse_args())

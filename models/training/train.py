@@ -1,0 +1,186 @@
+"""Train one network; resumable at any moment.
+
+    python train.py mini_xception                       # the network's own recipe
+    python train.py mini_xception --epochs 2 --limit 640   # a dry run
+    kill -TERM <pid>; python train.py mini_xception     # goes on where it stopped
+
+A network file names its task and recipe; a task file gives batches, loss and metrics. State
+(weights, EMA, optimiser, step) goes to runs/<name>/state.pt after every epoch and on
+SIGTERM/SIGINT. Order and augmentation depend only on (seed, epoch, step): a resumed run equals an
+unbroken one.
+"""
+
+import argparse
+import importlib
+import json
+import math
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+import augment
+import prepare
+
+RUNS = Path(__file__).parent / "runs"
+TASKS = {
+    "expression": ("task_expression", "Expression"),
+    "landmarks": ("task_landmarks", "Landmarks"),
+}
+
+
+def learning_rate(step, total, peak, warmup=0.1):
+    """Linear warm-up over the first tenth, cosine to zero."""
+    start = max(1, int(total * warmup))
+    if step < start:
+        return peak * (step + 1) / start
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - start) / max(1, total - start)))
+
+
+class Ema:
+    """Exponential moving average of weights and batch statistics; the model that is evaluated."""
+
+    def __init__(self, net, decay):
+        self.decay, self.step = decay, 0
+        self.state = {k: v.detach().clone() for k, v in net.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, net):
+        self.step += 1
+        decay = min(self.decay, (1 + self.step) / (10 + self.step))
+        for key, value in net.state_dict().items():
+            if value.dtype.is_floating_point:
+                self.state[key].lerp_(value, 1 - decay)
+            else:
+                self.state[key].copy_(value)
+
+
+def save(path, state):
+    """Write by temporary name, sync, rename: a kill leaves the old state or the new one."""
+    partial = path.with_suffix(".partial")
+    with open(partial, "wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+@torch.no_grad()
+def predict(net, task, batch=256):
+    net.eval()
+    parts = [task.predict(net(task.batch(torch.arange(i, min(i + batch, len(task)))).contiguous(memory_format=torch.channels_last))) for i in range(0, len(task), batch)]
+    return torch.cat(parts)
+
+
+def train(args):
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    module = importlib.import_module(args.network)
+    file, name = TASKS[module.TASK]
+    Task = getattr(importlib.import_module(file), name)
+    data = Task("train", module.SIZE, args.data, args.limit)
+    valid = Task("valid", module.SIZE, args.data, args.limit)
+    net = module.build().to(memory_format=torch.channels_last)
+    decay = [p for p in net.parameters() if p.ndim > 1]
+    rest = [p for p in net.parameters() if p.ndim <= 1]
+    optimiser = torch.optim.AdamW(
+        [{"params": decay, "weight_decay": args.weight_decay}, {"params": rest, "weight_decay": 0.0}], lr=args.lr
+    )
+    ema = Ema(net, args.ema)
+    per_epoch = len(data) // args.batch
+    total = per_epoch * args.epochs
+    folder = args.runs / args.name
+    folder.mkdir(parents=True, exist_ok=True)
+    state_file = folder / "state.pt"
+    step = 0
+    if args.start:
+        net.load_state_dict(torch.load(args.start, weights_only=True)["ema"])
+        ema = Ema(net, args.ema)
+    if state_file.exists():
+        state = torch.load(state_file, weights_only=True)
+        net.load_state_dict(state["net"])
+        ema.state, ema.step, step = state["ema"], state["ema_step"], state["step"]
+        optimiser.load_state_dict(state["optimiser"])
+        print(f"resumed at step {step} of {total}")
+
+    stop = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.append(True))
+
+    def keep():
+        save(state_file, {"net": net.state_dict(), "ema": ema.state, "ema_step": ema.step, "optimiser": optimiser.state_dict(), "step": step, "config": vars_of(args)})
+
+    started, losses = time.time(), []
+    net.train()
+    while step < total:
+        epoch, position = divmod(step, per_epoch)
+        order = torch.randperm(len(data), generator=augment.generator(args.seed, epoch))
+        for position in range(position, per_epoch):
+            index = order[position * args.batch : (position + 1) * args.batch]
+            rate = learning_rate(step, total, args.lr)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            inputs = data.batch(index, augment.generator(args.seed, epoch, position, 1))
+            loss = data.loss(net(inputs.contiguous(memory_format=torch.channels_last)), index)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            ema.update(net)
+            step += 1
+            losses.append(loss.item())
+            if sys.stderr.isatty() and step % 10 == 0:
+                print(f"\r{step}/{total} loss {sum(losses[-50:]) / len(losses[-50:]):.3f}", end="", file=sys.stderr)
+            if stop:
+                keep()
+                print(f"stopped at step {step} of {total}; run the same command to go on")
+                return None
+        final = step == total
+        report = {"epoch": epoch + 1, "step": step, "loss": round(sum(losses) / len(losses), 4), "lr": rate, "seconds": round(time.time() - started, 1)}
+        if final or (epoch + 1) % args.every == 0:
+            current = {k: v.clone() for k, v in net.state_dict().items()}
+            net.load_state_dict(ema.state)
+            report |= {k: round(v, 4) for k, v in valid.metrics(predict(net, valid)).items()}
+            net.load_state_dict(current)
+            net.train()
+        losses = []
+        keep()
+        with open(folder / "log.jsonl", "a") as log:
+            log.write(json.dumps(report) + "\n")
+        print(json.dumps(report), flush=True)
+    return ema.state
+
+
+def vars_of(args):
+    return {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
+
+
+def parse(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("network", help="a network file here, without .py")
+    parser.add_argument("--name", help="run folder (default: the network)")
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--lr", type=float, help="peak learning rate")
+    parser.add_argument("--weight-decay", type=float)
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--ema", type=float, default=0.998)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--every", type=int, default=1, help="validate every so many epochs")
+    parser.add_argument("--limit", type=int, help="use only the first so many images")
+    parser.add_argument("--start", type=Path, help="warm start from another run's state.pt")
+    parser.add_argument("--data", type=Path, default=prepare.DATA)
+    parser.add_argument("--runs", type=Path, default=RUNS)
+    args = parser.parse_args(argv)
+    recipe = importlib.import_module(args.network).RECIPE
+    for key, value in recipe.items():
+        if getattr(args, key) is None:
+            setattr(args, key, value)
+    args.name = args.name or args.network
+    return args
+
+
+if __name__ == "__main__":
+    train(parse())
