@@ -22,10 +22,9 @@ export async function analyze(
   const timeout = AbortSignal.timeout(settings.deadlineMs);
   const body = await readBody(request, settings.maxBodyBytes, timeout);
   const { image, options } = await parse(request, body);
-  const query = parseOptions(
-    Object.fromEntries(uniqueQuery(request.url)),
-    "query",
-  );
+  const { searchParams } = new URL(request.url);
+  refuseTwice(searchParams, "query.");
+  const query = parseOptions(Object.fromEntries(searchParams), "query");
   const analysis = await settings.pipeline.analyze(
     image,
     toPipelineOptions({ ...options, ...query }),
@@ -82,6 +81,7 @@ async function parseMultipart(body: Uint8Array<ArrayBuffer>, type: string) {
       );
     }
   }
+  refuseTwice(form);
   if (form.has("neutral")) throw noNeutral();
   const [image, options] = [form.get("image"), form.get("options")];
   if (!(image instanceof Blob)) {
@@ -134,18 +134,16 @@ function parseOptions(value: unknown, path: string): ParsedOptions {
   return parsed.data;
 }
 
-function uniqueQuery(url: string): URLSearchParams {
-  const query = new URL(url).searchParams;
-  for (const name of query.keys()) {
-    if (query.getAll(name).length > 1) {
+function refuseTwice(fields: URLSearchParams | FormData, prefix = ""): void {
+  for (const name of fields.keys()) {
+    if (fields.getAll(name).length > 1) {
       throw invalid(
-        `The option ${name} is given twice: give it once`,
-        name,
+        `${name} is given twice: give it once`,
+        prefix + name,
         "given twice",
       );
     }
   }
-  return query;
 }
 
 /** Options without the ones that have not landed, which are refused by name. */

@@ -1,5 +1,6 @@
 import { createPipeline, DEFAULT_MODEL } from "../pipeline/mod.ts";
 import { readConfig, VARIABLES } from "./config.ts";
+import { checkManifest } from "./manifest_schema.ts";
 import { createHandler } from "./mod.ts";
 
 /** Milliseconds accepted work may go on after SIGINT or SIGTERM; the platform kills at 5,000. */
@@ -23,6 +24,7 @@ async function main(): Promise<void> {
     deadlineMs: config.deadlineMs,
     limits: { maxPixels: config.maxPixels, maxSide: config.maxSide },
   });
+  checkManifest(pipeline.models.specs);
   const handler = createHandler({
     pipeline,
     apiKeys,

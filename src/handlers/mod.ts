@@ -1,5 +1,13 @@
 /**
- * The HTTP side: one function from Request to Response.
+ * The HTTP side: one function from Request to Response over a pipeline.
+ *
+ * @example Serve it
+ * ```ts no-eval
+ * import { createHandler, createPipeline } from "@mien/mien/server";
+ *
+ * const pipeline = await createPipeline({ workers: 2 });
+ * Deno.serve(createHandler({ pipeline }));
+ * ```
  *
  * @module
  */
@@ -14,6 +22,12 @@ import { openApiDocument } from "./openapi.ts";
 import { page, PAGE_PATHS } from "./pages.ts";
 import { RequestError, toProblem } from "./problem.ts";
 import { RateLimiter } from "./rate_limit.ts";
+
+export {
+  createPipeline,
+  type Pipeline,
+  type PipelineOptions,
+} from "../pipeline/mod.ts";
 
 /** What a handler is made of; only the pipeline is needed. */
 export interface HandlerOptions {
@@ -181,8 +195,10 @@ export function createHandler(options: HandlerOptions): Handler {
   app.onError((error, c) =>
     toProblem(error, c.get("requestId") ?? crypto.randomUUID())
   );
-  return async (request, info) =>
-    await app.fetch(request, { info: info ?? {} });
+  return async (request, info) => {
+    await Promise.resolve(); // lets a pipeline that is already ready be seen so
+    return await app.fetch(request, { info: info ?? {} });
+  };
 }
 
 /** 405 where another method would do, else 404. */

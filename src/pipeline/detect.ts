@@ -9,7 +9,7 @@ import {
   nms,
   toLandmarks,
 } from "./postprocess.ts";
-import { letterbox } from "./preprocess.ts";
+import { letterbox, type Region } from "./preprocess.ts";
 
 /** Longest side, in detector pixels, of the three looks at a picture. */
 const LOOKS = [320, 640, 1920] as const;
@@ -22,6 +22,11 @@ const SMALL = 24;
 const WEAK = 0.3;
 /** Side of a close look in detector pixels, its width in boxes, and how many are taken at most. */
 const CLOSE = { side: 128, boxes: 2.5, most: 4 } as const;
+/**
+ * A face seen the right way up scores about 0.92; one upside down still passes for upright at 0.8,
+ * with its points in the wrong places.
+ */
+const SURE = 0.88;
 /** EXIF orientations that turn a picture clockwise by 0 to 3 quarters. */
 const TURNS = [1, 6, 3, 8] as const;
 
@@ -47,7 +52,8 @@ export interface DetectContext {
  * Every picture gets one cheap look, and each doubtful candidate in it a close one. A finer look at
  * the whole follows only where nothing was found, or faces so small that others must have been
  * missed, and only where the picture has the pixels for it: a portrait never pays for the crowd.
- * Where two looks found nothing the picture is also looked at lying on its sides and upside down.
+ * Where no face is sure the picture is also looked at upside down and lying on its sides, and of
+ * two readings of one face the better stays.
  */
 export async function detect(context: DetectContext): Promise<Detection[]> {
   const [first, second, third] = LOOKS;
@@ -70,11 +76,15 @@ export async function detect(context: DetectContext): Promise<Detection[]> {
     ];
     faces = good(candidates);
   }
-  for (const turns of [1, 3, 2]) {
-    if (faces.length > 0) break;
+  for (const turns of [2, 1, 3]) {
+    if (faces.some((face) => face.score >= SURE)) break;
     const turned = { ...picture, image: orient(picture.image, TURNS[turns]!) };
     const found = await look(context, turned, first);
-    faces = good(found.map((face) => turnBack(face, picture, turns)));
+    candidates = [
+      ...candidates,
+      ...found.map((face) => turnBack(face, picture, turns)),
+    ];
+    faces = good(candidates);
   }
   if (full > second * 1.25 && unsure(faces, full / second)) {
     const found = await lookInTiles(
@@ -140,7 +150,7 @@ async function look(
   { backend, spec, minScore, signal }: DetectContext,
   { image, scale }: Scaled,
   longest: number,
-  region?: { x: number; y: number; width: number; height: number },
+  region?: Region,
 ): Promise<Detection[]> {
   const input = spec.inputs[0]!;
   const box = letterbox(image, longest, input, region);

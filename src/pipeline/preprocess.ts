@@ -136,6 +136,14 @@ export function scaleInto(
   }
 }
 
+/** A rectangle of a picture in its pixels; it may reach beyond the edges. */
+export interface Region {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
 /**
  * A picture, or a region of it, for a detector: longest side scaled to `longest`, top left, padded
  * with black to multiples of 32.
@@ -144,12 +152,7 @@ export function letterbox(
   image: RawImage,
   longest: number,
   spec: InputSpec,
-  region: { x: number; y: number; width: number; height: number } = {
-    x: 0,
-    y: 0,
-    width: image.width,
-    height: image.height,
-  },
+  region: Region = { x: 0, y: 0, width: image.width, height: image.height },
 ): { data: Float32Array; width: number; height: number; scale: number } {
   const scale = Math.max(region.width, region.height) / longest;
   const pad = (side: number) =>

@@ -63,7 +63,9 @@ export async function analyze(photo, wanted, signal) {
     `explain=${wanted.heatmap ? "evidence" : "none"}`,
     `model=${encodeURIComponent(wanted.model)}`,
   ];
-  if (wanted.minConfidence > 0) query.push(`minConfidence=${wanted.minConfidence}`);
+  if (wanted.minConfidence > 0) {
+    query.push(`minConfidence=${wanted.minConfidence}`);
+  }
   const start = performance.now();
   const response = await send(`v1/analyze?${query.join("&")}`, {
     method: "POST",
@@ -84,18 +86,27 @@ async function send(path, init) {
   const authorization = key ? { authorization: `Bearer ${key}` } : {};
   let response;
   try {
-    response = await fetch(path, { ...init, headers: { ...headers, ...authorization } });
+    response = await fetch(path, {
+      ...init,
+      headers: { ...headers, ...authorization },
+    });
   } catch (error) {
     if (init.signal?.aborted) throw error;
-    throw new RequestError("The server could not be reached. Check the connection and try again.");
+    throw new RequestError(
+      "The server could not be reached. Check the connection and try again.",
+    );
   }
   if (response.ok) return response;
   /** @type {Partial<Problem>} */
   const problem = await response.json().catch(() => ({}));
-  throw new RequestError(problem.detail ?? `The server answered ${response.status}.`, {
-    title: problem.title ?? "The photo was not analysed",
-    status: response.status,
-    code: problem.code ?? "",
-    requestId: problem.requestId ?? response.headers.get("x-request-id") ?? "",
-  });
+  throw new RequestError(
+    problem.detail ?? `The server answered ${response.status}.`,
+    {
+      title: problem.title ?? "The photo was not analysed",
+      status: response.status,
+      code: problem.code ?? "",
+      requestId: problem.requestId ?? response.headers.get("x-request-id") ??
+        "",
+    },
+  );
 }

@@ -74,10 +74,24 @@ export function faceCard(face, index, crop) {
 function heading(face, index, crop) {
   const { expression } = face;
   const text = element("div", "card-title");
-  text.append(element("p", "eyebrow", `Face ${index + 1}`));
-  const title = element("h3", "", expression ? capital(expression.label) : "Face found");
+  const top = element(
+    "div",
+    "card-top",
+    element("p", "eyebrow", `Face ${index + 1}`),
+  );
+  if (expression?.decision === "uncertain") {
+    top.append(element("span", "badge", "Uncertain"));
+  }
+  text.append(top);
+  const title = element(
+    "h3",
+    "",
+    expression ? capital(expression.label) : "Face found",
+  );
   const row = element("div", "verdict", title);
-  if (expression) row.append(element("span", "score", percent(expression.score)));
+  if (expression) {
+    row.append(element("span", "score", percent(expression.score)));
+  }
   text.append(row);
   const head = element("div", "card-head");
   if (crop) {
@@ -86,7 +100,6 @@ function heading(face, index, crop) {
     head.append(crop);
   }
   head.append(text);
-  if (expression?.decision === "uncertain") head.append(element("span", "badge", "Uncertain"));
   return head;
 }
 
@@ -144,17 +157,29 @@ function evidence(explanation, crop) {
 
 /** @param {import("../../types.ts").Quality} quality */
 function quality({ score, issues }) {
-  const row = element("p", "quality", element("span", "eyebrow", `Quality ${percent(score)}`));
-  for (const issue of issues) row.append(element("span", "chip", ISSUES[issue] ?? issue));
-  if (issues.length === 0) row.append(element("span", "chip calm", "nothing in the way"));
+  const row = element(
+    "p",
+    "quality",
+    element("span", "eyebrow", `Quality ${percent(score)}`),
+  );
+  for (const issue of issues) {
+    row.append(element("span", "chip", ISSUES[issue] ?? issue));
+  }
+  if (issues.length === 0) {
+    row.append(element("span", "chip calm", "nothing in the way"));
+  }
   return row;
 }
 
 /** @param {Face} face */
 function details(face) {
   const { provenance, boundingBox: box } = face;
-  const backend = provenance.backend === "gpu" ? "GPU server" : "This server (wasm)";
-  const fallback = provenance.fallback ? `, after the GPU: ${provenance.fallback.reason}` : "";
+  const backend = provenance.backend === "gpu"
+    ? "GPU server"
+    : "This server (wasm)";
+  const fallback = provenance.fallback
+    ? `, after the GPU: ${provenance.fallback.reason}`
+    : "";
   return element(
     "details",
     "more",
@@ -175,7 +200,9 @@ function details(face) {
 function definitions(rows) {
   const list = element("dl", "");
   for (const [term, text] of rows) {
-    list.append(element("div", "", element("dt", "", term), element("dd", "", text)));
+    list.append(
+      element("div", "", element("dt", "", term), element("dd", "", text)),
+    );
   }
   return list;
 }
@@ -196,7 +223,9 @@ export function requestFacts({ analysis, roundTripMs }) {
     split.append(part);
   }
   /** @type {[string, string][]} */
-  const rows = stages.map(([name, title]) => [title, milliseconds(timing[name])]);
+  const rows = stages.map((
+    [name, title],
+  ) => [title, milliseconds(timing[name])]);
   const summary = element(
     "p",
     "facts-summary",
@@ -205,7 +234,10 @@ export function requestFacts({ analysis, roundTripMs }) {
     element("strong", "", milliseconds(roundTripMs)),
     " there and back",
   );
-  rows.push(["Photo", `${image.width} × ${image.height}, ${image.type.slice(6).toUpperCase()}`]);
+  rows.push([
+    "Photo",
+    `${image.width} × ${image.height}, ${image.type.slice(6).toUpperCase()}`,
+  ]);
   rows.push(["Request", requestId]);
   return [summary, split, definitions(rows)];
 }

@@ -23,6 +23,7 @@ const page = {
   canvas: find("canvas", HTMLCanvasElement),
   status: find("status", HTMLElement),
   error: find("error", HTMLElement),
+  results: find("results", HTMLElement),
   faces: find("faces", HTMLElement),
   facts: find("facts", HTMLElement),
   options: find("options", HTMLDetailsElement),
@@ -54,6 +55,10 @@ async function show(file) {
   stage.setPhoto(bitmap);
   page.canvas.setAttribute("aria-label", "Your photo");
   page.prompt.hidden = Boolean(bitmap);
+  const skeleton = element("li", "card skeleton");
+  skeleton.setAttribute("aria-hidden", "true");
+  page.faces.replaceChildren(skeleton);
+  page.facts.hidden = true;
   await ask(run);
 }
 
@@ -62,6 +67,7 @@ function begin() {
   running?.abort();
   running = new AbortController();
   page.stage.dataset.state = "busy";
+  page.results.setAttribute("aria-busy", "true");
   page.status.textContent = "Looking for faces…";
   page.error.replaceChildren();
   return running;
@@ -82,7 +88,10 @@ async function ask(run) {
   } catch (error) {
     if (!run.signal.aborted) fail(error);
   } finally {
-    if (!run.signal.aborted) page.stage.dataset.state = photo ? "ready" : "empty";
+    if (!run.signal.aborted) {
+      page.stage.dataset.state = photo ? "ready" : "empty";
+      page.results.setAttribute("aria-busy", "false");
+    }
   }
 }
 
@@ -91,8 +100,13 @@ function render(answer) {
   const { faces, image } = answer.analysis;
   stage.setFaces(faces, image.width);
   const found = faces.length === 1 ? "1 face" : `${faces.length} faces`;
-  page.status.textContent = faces.length === 0 ? "No face found" : `${found} found`;
-  page.canvas.setAttribute("aria-label", `Your photo, ${page.status.textContent.toLowerCase()}`);
+  page.status.textContent = faces.length === 0
+    ? "No face found"
+    : `${found} found`;
+  page.canvas.setAttribute(
+    "aria-label",
+    `Your photo, ${page.status.textContent.toLowerCase()}`,
+  );
   page.faces.replaceChildren(...faces.map((face, index) => {
     const card = faceCard(face, index, stage.crop(face, CROP_SIDE));
     card.addEventListener("pointerenter", () => stage.setActive(index));
@@ -119,25 +133,46 @@ function fail(error) {
   page.faces.replaceChildren();
   page.facts.hidden = true;
   page.status.textContent = "Not analysed";
-  if (error instanceof RequestError && error.status === 401) return askForKey(error.message);
-  const known = error instanceof RequestError ? error : new RequestError(String(error));
+  if (asksForKey(error)) {
+    askForKey(error);
+    page.key.focus();
+    return;
+  }
+  const known = error instanceof RequestError
+    ? error
+    : new RequestError(String(error));
   page.error.replaceChildren(
     element("strong", "", known.title),
     element("p", "", known.message),
   );
-  if (known.requestId) page.error.append(element("p", "hint", `Request ${known.requestId}`));
+  if (known.requestId) {
+    page.error.append(element("p", "hint", `Request ${known.requestId}`));
+  }
 }
 
-/** @param {string} [reason] */
-function askForKey(reason) {
-  const again = !page.keyForm.hidden;
+/**
+ * @param {unknown} error
+ * @returns {error is RequestError}
+ */
+function asksForKey(error) {
+  return error instanceof RequestError &&
+    (error.status === 401 || error.status === 403);
+}
+
+/**
+ * Shows the field for the key; says why only when one was tried.
+ *
+ * @param {RequestError} error
+ */
+function askForKey(error) {
   page.keyForm.hidden = false;
   page.status.textContent = "An API key is needed";
-  if (again && reason) page.error.replaceChildren(element("p", "", reason));
-  page.key.focus();
+  page.error.replaceChildren(
+    ...error.status === 403 ? [element("p", "", error.message)] : [],
+  );
 }
 
-/** Fills the list of models; the page works with `auto` when it cannot. */
+/** Fills the list of models; without it the page works with `auto`. Tells whether a key is still needed. */
 async function loadModels() {
   try {
     const models = await fetchModels();
@@ -147,13 +182,18 @@ async function loadModels() {
       if (explanations?.includes("evidence")) withHeatmap.add(name);
     }
   } catch (error) {
-    if (error instanceof RequestError && error.status === 401) askForKey();
+    if (!asksForKey(error)) return false;
+    askForKey(error);
+    return true;
   }
+  return false;
 }
 
 /** @param {DataTransfer | null} data */
 function take(data) {
-  const file = [...data?.files ?? []].find((item) => item.type.startsWith("image/"));
+  const file = [...data?.files ?? []].find((item) =>
+    item.type.startsWith("image/")
+  );
   if (file) show(file);
   return Boolean(file);
 }
@@ -194,6 +234,11 @@ page.canvas.addEventListener("click", (event) => {
   card.scrollIntoView({ block: "nearest" });
 });
 page.confidence.addEventListener("input", () => {
+  const { value, max } = page.confidence;
+  page.confidence.style.setProperty(
+    "--at",
+    `${Number(value) / Number(max) * 100}%`,
+  );
   page.confidenceValue.value = percent(Number(page.confidence.value) / 100);
 });
 page.form.addEventListener("submit", (event) => event.preventDefault());
@@ -205,7 +250,7 @@ page.keyForm.addEventListener("submit", async (event) => {
   event.preventDefault();
   useKey(page.key.value);
   page.error.replaceChildren();
-  await loadModels();
+  if (await loadModels()) return page.key.select();
   page.keyForm.hidden = true;
   page.status.textContent = "Waiting for a photo";
   if (photo) await ask(begin());

@@ -15,7 +15,10 @@ export class Stage {
   constructor(canvas) {
     this.#canvas = canvas;
     new ResizeObserver(() => this.#draw()).observe(canvas);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#draw());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener(
+      "change",
+      () => this.#draw(),
+    );
   }
 
   /** @param {ImageBitmap | undefined} photo */
@@ -24,8 +27,14 @@ export class Stage {
     this.#photo = photo;
     this.#canvas.hidden = !photo;
     if (photo) {
-      this.#canvas.style.setProperty("aspect-ratio", `${photo.width} / ${photo.height}`);
-      this.#canvas.style.setProperty("--ratio", String(photo.width / photo.height));
+      this.#canvas.style.setProperty(
+        "aspect-ratio",
+        `${photo.width} / ${photo.height}`,
+      );
+      this.#canvas.style.setProperty(
+        "--ratio",
+        String(photo.width / photo.height),
+      );
     }
     this.setFaces([], photo?.width ?? 1);
   }
@@ -59,7 +68,8 @@ export class Stage {
     const [x, y] = [event.offsetX * scale, event.offsetY * scale];
     const hits = this.#faces.keys().filter((index) => {
       const box = this.#box(index);
-      return x >= box.x && y >= box.y && x <= box.x + box.width && y <= box.y + box.height;
+      return x >= box.x && y >= box.y && x <= box.x + box.width &&
+        y <= box.y + box.height;
     });
     return [...hits].sort((a, b) => this.#box(a).width - this.#box(b).width)[0];
   }
@@ -83,7 +93,11 @@ export class Stage {
     context.translate(side / 2, side / 2);
     context.rotate(-face.rollDegrees * Math.PI / 180);
     context.scale(scale, scale);
-    context.drawImage(this.#photo, -(x + width / 2) * toPhoto, -(y + height / 2) * toPhoto);
+    context.drawImage(
+      this.#photo,
+      -(x + width / 2) * toPhoto,
+      -(y + height / 2) * toPhoto,
+    );
     return canvas;
   }
 
@@ -103,11 +117,14 @@ export class Stage {
     context.scale(ratio, ratio);
     context.imageSmoothingQuality = "high";
     context.drawImage(photo, 0, 0, clientWidth, clientHeight);
-    const accent = getComputedStyle(this.#canvas).getPropertyValue("--on-photo").trim();
+    const accent = getComputedStyle(this.#canvas).getPropertyValue("--on-photo")
+      .trim();
     for (const index of this.#faces.keys()) {
       if (index !== this.#active) this.#drawFace(context, index, accent);
     }
-    if (this.#active !== undefined) this.#drawFace(context, this.#active, accent);
+    if (this.#active !== undefined) {
+      this.#drawFace(context, this.#active, accent);
+    }
   }
 
   /**
@@ -119,11 +136,19 @@ export class Stage {
     const face = /** @type {Face} */ (this.#faces[index]);
     const scale = this.#canvas.clientWidth / this.#width;
     const { x, y, width, height } = face.boundingBox;
-    const box = new DOMRect(x * scale, y * scale, width * scale, height * scale);
+    const box = new DOMRect(
+      x * scale,
+      y * scale,
+      width * scale,
+      height * scale,
+    );
     const active = index === this.#active;
     const dimmed = this.#active !== undefined && !active;
     context.globalAlpha = dimmed ? 0.45 : 1;
-    frame(context, box, { width: active ? 6 : 4.5, color: "rgb(0 0 0 / 0.35)" });
+    frame(context, box, {
+      width: active ? 6 : 4.5,
+      color: "rgb(0 0 0 / 0.35)",
+    });
     frame(context, box, {
       width: active ? 3.5 : 2,
       color: accent,
@@ -154,7 +179,10 @@ export class Stage {
   #drawTag(context, text, left, top) {
     context.font = "600 12px system-ui, sans-serif";
     const width = context.measureText(text).width + 13;
-    const x = Math.max(2, Math.min(left - 1, this.#canvas.clientWidth - width - 2));
+    const x = Math.max(
+      2,
+      Math.min(left - 1, this.#canvas.clientWidth - width - 2),
+    );
     const y = top > 26 ? top - 25 : Math.max(4, top + 4);
     context.beginPath();
     context.roundRect(x, y, width, 20, 6);
@@ -173,7 +201,13 @@ export class Stage {
  */
 function frame(context, box, { width, color, dash = [] }) {
   context.beginPath();
-  context.roundRect(box.x, box.y, box.width, box.height, Math.min(10, box.width * 0.1));
+  context.roundRect(
+    box.x,
+    box.y,
+    box.width,
+    box.height,
+    Math.min(10, box.width * 0.1),
+  );
   context.lineWidth = width;
   context.strokeStyle = color;
   context.setLineDash(dash);

@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { resolveOptions } from "../../src/pipeline/options.ts";
+import type { AnalyzeOptions } from "../../src/types.ts";
+import { models } from "./support.ts";
+
+const auto = "expression_mini_xception";
+const resolve = (options: AnalyzeOptions) =>
+  resolveOptions(options, models, auto);
+
+Deno.test("resolveOptions() fills in the contract's defaults", () => {
+  assert.deepEqual(resolve({}), {
+    attributes: ["expression"],
+    model: auto,
+    explain: "none",
+    maxFaces: 20,
+    minDetectionConfidence: 0.6,
+    minConfidence: 0,
+    input: "photo",
+  });
+});
+
+Deno.test("resolveOptions() keeps what was asked", () => {
+  const plan = resolve({
+    model: auto,
+    maxFaces: 3,
+    minConfidence: 0.5,
+    input: "crop",
+  });
+  assert.deepEqual([plan.maxFaces, plan.minConfidence, plan.input], [
+    3,
+    0.5,
+    "crop",
+  ]);
+});
+
+Deno.test("resolveOptions() expands all to what there are models for", () => {
+  const { attributes } = resolve({ attributes: "all" });
+  const tasks: string[] = models.specs.map((spec) => spec.task);
+  for (const name of ["expression", "landmarks", "quality"] as const) {
+    assert.ok(attributes.includes(name));
+  }
+  for (const name of ["actionUnits", "gender"] as const) {
+    assert.equal(attributes.includes(name), tasks.includes(name));
+  }
+});
+
+const refused: [AnalyzeOptions, string, RegExp][] = [
+  [{ model: "nobody" }, "unknown_model", /"nobody": use auto, expression_/],
+  [{ model: "face_detection_yunet" }, "unknown_model", /face_detection_yunet/],
+  [{ route: "gpu" }, "unsupported_option", /route=gpu/],
+  [
+    { explain: "difference", model: auto },
+    "unsupported_option",
+    /explain=difference.*evidence/,
+  ],
+];
+for (const [options, wanted, message] of refused) {
+  Deno.test(`resolveOptions() refuses ${JSON.stringify(options)}`, () => {
+    assert.throws(
+      () => resolve(options),
+      (error: Error & { code?: string }) => {
+        assert.equal(error.code, wanted);
+        assert.match(error.message, message);
+        return true;
+      },
+    );
+  });
+}
