@@ -12,25 +12,33 @@ import manifest
 import measure_template
 from card import CARDS, percent, table
 
-METHODS = ("YuNet-s", "once", "twice", "mesh")
+METHODS = {
+    "YuNet-s": "YuNet-s' own points", "once": "one pass", "twice": "two passes, same square", "followed": "two passes, following",
+    "followedTwice": "three passes, following", "mesh": "teacher, two passes",
+}
 
 
 def turned_faces(block):
     rows = [[f"{row['degrees']}°", percent(row["recall"]), *(f"{row[name]:.3f}" for name in METHODS)] for row in block["turned"]]
-    return table(["turned by", "found by the detector", "YuNet-s' own points", "this net once", "this net twice", "teacher, twice"], rows)
+    return table(["turned by", "found by the detector", *METHODS.values()], rows)
 
 
 def distances(blocks):
     rows = [
-        [block["data"].split(":")[0], name, f"{block['n']:,}", *(f"{block[name][key]:.3f}" for key in ("nme", "median", "p95"))]
+        [block["data"].split(":")[0], title, f"{block['n']:,}", *(f"{block[name][key]:.3f}" for key in ("nme", "median", "p95"))]
         for block in blocks
-        for name in ("YuNet-s", "once", "twice")
+        for name, title in METHODS.items()
+        if name in block
     ]
     return table(["data", "points by", "faces", "mean", "median", "95th percentile"], rows)
 
 
 def presence(block):
-    titles = {"faces": "faces, plain crops", "missed": "crops that miss their face", "texture": "pieces of one faceless photo"}
+    titles = {
+        "faces": "faces, plain crops",
+        "missed": "crops that miss their face",
+        "texture": "pieces of the one faceless photo that was also trained with",
+    }
     return table(["crops", "n", "taken for faces"], [[titles[k], f"{block[k]['n']:,}", percent(block[k]["share"])] for k in titles])
 
 
@@ -50,7 +58,9 @@ def card():
         name=entry["name"], version=entry["version"], sha256=entry["sha256"], opset=entry["opset"],
         bytes=f"{entry['bytes']:,}", parameters=f"{entry['parameters']:,}", madds=f"{entry['multiplyAdds'] / 1e6:.1f}",
         license=entry["license"], data_license=entry["dataLicense"], source=entry["source"], scale=entry["crop"]["scale"],
-        milliseconds=f"{speed['milliseconds']:.2f}", pictures=turned["n"], turned=turned_faces(turned), distances=distances([fer, wild]),
+        follow_scale=entry["crop"]["follow"]["scale"], follow_up=entry["crop"]["follow"]["up"],
+        milliseconds=f"{speed['milliseconds']:.2f}", pictures=turned["n"], turned=turned_faces(turned),
+        distances=distances([fer, wild]),
         missed=f"{fer['missedByDetector']} and {wild['missedByDetector']}", presence=presence(sure),
         tiles=f"{measured['measured']['tiles']:,}", found=percent(measured["measured"]["found"]), template=template(measured),
         command=turned["command"],

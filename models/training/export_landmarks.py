@@ -66,13 +66,15 @@ def entry(model, file, state):
             {"name": "image", "shape": ["batch", 1, size, size], "layout": "NCHW", "color": "gray", "mean": [0.5], "std": [0.5]}
         ],
         "outputs": [{"name": "points", "shape": ["batch", 10]}, {"name": "presence", "shape": ["batch", 1]}],
-        "crop": {"scale": crops.SCALE},
+        "crop": {"scale": crops.SCALE, "follow": {"scale": crops.FOLLOW_SCALE, "up": crops.FOLLOW_UP}},
         "explanations": [], "variants": [], "metrics": [],
         "license": "MIT",
         "dataLicense": "FER2013: Kaggle challenge data, Goodfellow et al. 2013, no licence stated; wild: muxspace/facial_expressions, "
         "Apache-2.0; teacher: MediaPipe face mesh, Apache-2.0",
         "source": f"trained by models/training/train.py {config['network']}: {state['step']} steps of a schedule of "
-        f"{config['epochs']} epochs, batch {config['batch']}, seed {config['seed']}; labels by label_landmarks.py",
+        f"{config['epochs']} epochs, batch {config['batch']}, seed {config['seed']}"
+        + (f", from the weights of run {Path(config['start']).parent.name}" if config["start"] else "")
+        + "; labels by label_landmarks.py",
     }
 
 
@@ -92,6 +94,6 @@ def main(args):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--run", default="landmark_net")
+    parser.add_argument("--run", default="landmark_net_2")
     parser.add_argument("--runs", type=Path, default=train.RUNS)
     main(parser.parse_args())

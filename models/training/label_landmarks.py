@@ -126,7 +126,8 @@ def chunk(job):
     images = torch.from_numpy(tiles).float() / 255
     images = images[:, None].expand(-1, 3, -1, -1) if tiles.ndim == 3 else images.permute(0, 3, 1, 2)
     points, presence, apart = label(mesh, images, torch.from_numpy(boxes) * size, angle)
-    return {"points": (points / size).numpy(), "presence": presence.numpy(), "apart": apart.numpy(), "boxes": boxes, "found": found}
+    labels = {"points": points / size, "presence": presence, "apart": apart}
+    return {key: value.numpy() for key, value in labels.items()} | {"boxes": boxes, "found": found}
 
 
 def good(labels):

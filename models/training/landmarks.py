@@ -18,16 +18,17 @@ class Landmarks:
         options.intra_op_num_threads = threads
         self.session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
-    def once(self, images, boxes, angle):
-        """Gray images `[N, 1, H, W]` in 0..1, boxes `[N, 4]`, rolls `[N]` -> points `[N, 5, 2]` in pixels, presence `[N]` in 0..1."""
-        centre, side = crops.square(boxes)
+    def once(self, images, centre, side, angle):
+        """Gray images `[N, 1, H, W]` in 0..1 and their crops -> points `[N, 5, 2]` in pixels, presence `[N]` in 0..1."""
         inputs = augment.normalise(crops.sample(images, centre, side, angle, SIZE))
         points, presence = (torch.from_numpy(o) for o in self.session.run(["points", "presence"], {"image": inputs.numpy()}))
         return crops.to_image(points.view(-1, 5, 2), centre, side, angle), presence[:, 0].sigmoid()
 
-    def run(self, images, boxes, angle, passes=2):
-        """As `once`, repeated on the crop made upright by the points found before."""
+    def run(self, images, boxes, angle, passes=2, follow=False):
+        """As `once`, from boxes `[N, 4]` and rolls `[N]` on; each further pass takes its roll from the last points,
+        and with `follow` its place and size too."""
+        crop = (*crops.square(boxes), angle)
         for _ in range(passes):
-            points, presence = self.once(images, boxes, angle)
-            angle = crops.roll(points)
+            points, presence = self.once(images, *crop)
+            crop = crops.follow(points) if follow else (*crop[:2], crops.roll(points))
         return points, presence

@@ -46,7 +46,7 @@ def measure(tiles, detector, net):
         if presence.item() > PRESENCE:
             points.append((five[0].numpy() - EDGE) / TILE)
             boxes.append((found[0] - [EDGE, EDGE, 0, 0]) / TILE)
-    return np.array(points), np.array(boxes), len(points) / len(tiles)
+    return np.array(points, dtype=np.float64), np.array(boxes, dtype=np.float64), len(points) / len(tiles)
 
 
 def stray(points, template):

@@ -5,7 +5,8 @@ import { RequestError } from "./problem.ts";
  *
  * Past the limit up to as much again is read and dropped, so that the client gets to see its 413.
  *
- * @throws {RequestError} `body_too_large`, or `deadline_exceeded` when the signal ends the wait
+ * @throws {RequestError} `body_too_large`, `invalid_request` when the body breaks off, or
+ * `deadline_exceeded` when the signal ends the wait
  */
 export async function readBody(
   request: Request,
@@ -30,7 +31,7 @@ export async function readBody(
   try {
     while (true) {
       const { done, value } = await Promise.race([
-        reader.read(),
+        reader.read().catch(brokenOff),
         stopped.promise,
       ]);
       if (done) break;
@@ -56,4 +57,11 @@ export async function readBody(
     at += chunk.length;
   }
   return bytes;
+}
+
+function brokenOff(): never {
+  throw new RequestError(
+    "invalid_request",
+    "The body broke off before its end: send it again",
+  );
 }

@@ -64,6 +64,11 @@ export function readConfig(
 ): Config {
   const value = (name: string) => get(name)?.trim() || undefined;
 
+  function refuse(name: string, wanted: string): never {
+    const shown = name === "MIEN_API_KEYS" ? "" : `="${value(name)}"`;
+    throw new RangeError(`Cannot use ${name}${shown}: it must be ${wanted}`);
+  }
+
   function integer(
     name: string,
     fallback: number,
@@ -74,9 +79,7 @@ export function readConfig(
     if (text === undefined) return fallback;
     const parsed = /^\d+$/.test(text) ? Number(text) : NaN;
     if (!(parsed >= min && parsed <= max)) {
-      throw new RangeError(
-        `Cannot use ${name}="${text}": it must be a whole number from ${min} to ${max}`,
-      );
+      refuse(name, `a whole number from ${min} to ${max}`);
     }
     return parsed;
   }
@@ -88,12 +91,7 @@ export function readConfig(
   ): string[] {
     const items = (value(name) ?? "").split(",").map((item) => item.trim())
       .filter(Boolean);
-    if (!items.every(accept)) {
-      const shown = name === "MIEN_API_KEYS" ? "" : `="${value(name)}"`;
-      throw new RangeError(
-        `Cannot use ${name}${shown}: it must be a comma list of ${wanted}`,
-      );
-    }
+    if (!items.every(accept)) refuse(name, `a comma list of ${wanted}`);
     return items;
   }
 
@@ -108,6 +106,8 @@ export function readConfig(
     1,
     Math.floor((machine.memoryMib - PROCESS_MIB) / WORKER_MIB),
   );
+  const model = value("MIEN_MODEL");
+  if (model && !isModelName(model)) refuse("MIEN_MODEL", "one model name");
   const rateLimit = integer("MIEN_RATE_LIMIT", 0, 0, 1_000_000);
   return {
     port: integer("PORT", 8000, 0, 65_535),
@@ -119,7 +119,7 @@ export function readConfig(
       256,
     ),
     models: list("MIEN_MODELS", isModelName, "model names"),
-    model: list("MIEN_MODEL", isModelName, "one model name")[0],
+    model,
     apiKeys: list(
       "MIEN_API_KEYS",
       (item) => /^[0-9a-f]{64}$/.test(item),
@@ -147,7 +147,7 @@ export function readConfig(
 function isOrigin(item: string): boolean {
   if (item === "*") return true;
   try {
-    return new URL(item).origin === item;
+    return new URL(item).origin === item && !item.includes("*");
   } catch {
     return false;
   }

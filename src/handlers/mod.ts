@@ -74,6 +74,11 @@ export type Handler = (
 
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
 const DEADLINE_MS = 10_000;
+/** What the log shows of a caller who did not wait. */
+const GONE = new RequestError(
+  "invalid_request",
+  "The client went away before the answer",
+);
 
 /** Makes the handler of every route. */
 export function createHandler(options: HandlerOptions): Handler {
@@ -193,7 +198,10 @@ export function createHandler(options: HandlerOptions): Handler {
 
   app.notFound((c) => toProblem(missing(app, c), c.get("requestId")));
   app.onError((error, c) =>
-    toProblem(error, c.get("requestId") ?? crypto.randomUUID())
+    toProblem(
+      c.req.raw.signal.aborted ? GONE : error,
+      c.get("requestId") ?? crypto.randomUUID(),
+    )
   );
   return async (request, info) => {
     await Promise.resolve(); // lets a pipeline that is already ready be seen so
@@ -208,8 +216,9 @@ function missing(
 ): RequestError {
   const methods = new Set<string>();
   for (const { method, path } of app.routes) {
-    const pattern = new RegExp(`^${path.replace(/:\w+/g, "[^/]+")}$`);
-    if (method !== "ALL" && pattern.test(c.req.path)) methods.add(method);
+    const pattern = path.replaceAll(".", "\\.").replace(/:\w+/g, "[^/]+");
+    const matches = new RegExp(`^${pattern}$`).test(c.req.path);
+    if (method !== "ALL" && matches) methods.add(method);
   }
   if (methods.size === 0) {
     return new RequestError(

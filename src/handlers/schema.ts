@@ -99,6 +99,16 @@ export const OptionsSchema = z.strictObject({
 /** What `OptionsSchema` yields: the pipeline's options and the two not available yet. */
 export type ParsedOptions = z.infer<typeof OptionsSchema>;
 
+/**
+ * A field that may be absent. The document's generator takes `exactOptional()` for required, so
+ * this is `optional()` with the other's type; JSON has no `undefined` to tell them apart.
+ */
+function mayBeAbsent<Schema extends z.ZodType>(
+  schema: Schema,
+): z.ZodExactOptional<Schema> {
+  return schema.optional() as unknown as z.ZodExactOptional<Schema>;
+}
+
 const point = z.object({ x: z.number(), y: z.number() }).openapi("Point");
 const box = z.object({
   x: z.number(),
@@ -124,59 +134,67 @@ const face = z.object({
   boundingBox: box,
   normalizedBoundingBox: box,
   detectionScore: share,
-  landmarks: z.object({
-    rightEye: point,
-    leftEye: point,
-    noseTip: point,
-    rightMouthCorner: point,
-    leftMouthCorner: point,
-  }).openapi("Landmarks").exactOptional(),
+  landmarks: mayBeAbsent(
+    z.object({
+      rightEye: point,
+      leftEye: point,
+      noseTip: point,
+      rightMouthCorner: point,
+      leftMouthCorner: point,
+    }).openapi("Landmarks"),
+  ),
   rollDegrees: z.number().min(-180).max(180),
-  quality: z.object({
-    score: share,
-    brightness: share,
-    sharpness: share,
-    issues: z.array(
-      z.enum([
-        "faceTooSmall",
-        "blurred",
-        "extremePose",
-        "tooDark",
-        "overexposed",
-        "truncated",
+  quality: mayBeAbsent(
+    z.object({
+      score: share,
+      brightness: share,
+      sharpness: share,
+      issues: z.array(
+        z.enum([
+          "faceTooSmall",
+          "blurred",
+          "extremePose",
+          "tooDark",
+          "overexposed",
+          "truncated",
+        ]),
+      ),
+    }).openapi("Quality"),
+  ),
+  expression: mayBeAbsent(
+    z.object({
+      label: expressionLabel,
+      score: share,
+      decision: z.enum(["certain", "uncertain"]),
+      scores: z.array(score),
+    }).openapi("Expression"),
+  ),
+  explanation: mayBeAbsent(
+    z.object({
+      method: z.enum([
+        "evidence",
+        "gradCam",
+        "guidedBackprop",
+        "attention",
+        "difference",
       ]),
-    ),
-  }).openapi("Quality").exactOptional(),
-  expression: z.object({
-    label: expressionLabel,
-    score: share,
-    decision: z.enum(["certain", "uncertain"]),
-    scores: z.array(score),
-  }).openapi("Expression").exactOptional(),
-  explanation: z.object({
-    method: z.enum([
-      "evidence",
-      "gradCam",
-      "guidedBackprop",
-      "attention",
-      "difference",
-    ]),
-    label: z.string(),
-    grid: z.object({
-      width: z.number().int(),
-      height: z.number().int(),
-      min: z.number(),
-      max: z.number(),
-      values: z.array(share),
-    }),
-    image: z.string().startsWith("data:image/png;base64,"),
-  }).openapi("Explanation").exactOptional(),
+      label: z.string(),
+      grid: z.object({
+        width: z.number().int(),
+        height: z.number().int(),
+        min: z.number(),
+        max: z.number(),
+        values: z.array(share),
+      }),
+      image: z.string().startsWith("data:image/png;base64,"),
+    }).openapi("Explanation"),
+  ),
   provenance: z.object({
     model: z.string(),
     version: z.string(),
     sha256: z.string().regex(/^[0-9a-f]{64}$/),
     license: z.string(),
-    dataLicense: z.string().exactOptional(),
+    dataLicense: mayBeAbsent(z.string()),
     backend: z.enum(["wasm", "gpu"]),
     input: z.enum(["photo", "crop"]),
     escalated: z.boolean(),
@@ -224,8 +242,9 @@ export const ProblemSchema = z.object({
   detail: z.string(),
   code: z.string(),
   requestId: z.string(),
-  errors: z.array(z.object({ path: z.string(), message: z.string() }))
-    .exactOptional(),
+  errors: mayBeAbsent(
+    z.array(z.object({ path: z.string(), message: z.string() })),
+  ),
 }).openapi("Problem");
 
 /** The JSON form of an analysis request. */

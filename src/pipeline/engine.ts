@@ -1,28 +1,16 @@
-import type {
-  Analysis,
-  Face,
-  ImageLimits,
-  Landmarks,
-  Timing,
-} from "../types.ts";
+import type { Analysis, Face, ImageLimits, Landmarks } from "../types.ts";
 import type { Backend } from "./backend.ts";
+import { Clock } from "./clock.ts";
 import { detect, type Scaled } from "./detect.ts";
 import { PipelineError } from "./error.ts";
-import { evidenceMap, explain } from "./explain.ts";
+import { describeFace, shareOutside } from "./face.ts";
 import { type ImageHeader, readHeader } from "./header.ts";
 import { type RawImage, type Similarity, warp } from "./image.ts";
 import { locate, type LocatedFace } from "./landmarks.ts";
-import { type ModelSpec, type ModelStore, servedLabels } from "./manifest.ts";
+import type { ModelSpec, ModelStore } from "./manifest.ts";
 import type { Plan } from "./options.ts";
-import {
-  rank,
-  roll,
-  softmax,
-  type Tensor,
-  toLandmarks,
-} from "./postprocess.ts";
+import { type Tensor, toLandmarks } from "./postprocess.ts";
 import { align, LANDMARK_ORDER, scaleInto } from "./preprocess.ts";
-import { judgeQuality } from "./quality.ts";
 
 /** What the engine answers; the pipeline adds the request's id. */
 export type EngineAnswer = Omit<Analysis, "requestId">;
@@ -132,14 +120,12 @@ export function createEngine(parts: EngineParts): Engine {
     const { faces, picture } = plan.input === "crop"
       ? await cropAsFace(bytes, header, spec, clock)
       : await findFaces(bytes, header, plan, clock, signal);
-    const aligned = await clock.time("alignMs", () => {
-      const maps = faces.map((face) =>
-        alignment(face.landmarks, spec, picture)
-      );
-      return maps.map((map) =>
-        warp(picture.image, map, size, size, input.color)
-      );
-    });
+    const maps = faces.map((face) => alignment(face.landmarks, spec, picture));
+    const aligned = await clock.time(
+      "alignMs",
+      () =>
+        maps.map((map) => warp(picture.image, map, size, size, input.color)),
+    );
     const outputs = await clock.time(
       "classifyMs",
       () => classify(spec, plan, aligned, signal),
@@ -147,15 +133,16 @@ export function createEngine(parts: EngineParts): Engine {
     const answer: Face[] = [];
     for (const [index, face] of faces.entries()) {
       answer.push(
-        await describe({
+        await describeFace({
           face,
           index,
           plan,
           spec,
-          header,
           outputs,
-          aligned,
           clock,
+          image: header.upright,
+          samples: aligned[index]!,
+          outside: shareOutside(maps[index]!, size, picture.image),
         }),
       );
     }
@@ -267,121 +254,4 @@ function alignment(
 
 function needsModel(plan: Plan): boolean {
   return plan.attributes.includes("expression") || plan.explain !== "none";
-}
-
-/** One face as the contract has it. */
-async function describe(input: {
-  face: LocatedFace;
-  index: number;
-  plan: Plan;
-  spec: ModelSpec;
-  header: ImageHeader;
-  outputs: Record<string, Tensor>;
-  aligned: readonly Float32Array[];
-  clock: Clock;
-}): Promise<Face> {
-  const { face, index, plan, spec, outputs } = input;
-  const { width, height } = input.header.upright;
-  const { boundingBox: box, landmarks } = face;
-  const samples = input.aligned[index]!,
-    side = Number(spec.inputs[0]!.shape[3]);
-  const answer: Face = {
-    boundingBox: box,
-    normalizedBoundingBox: {
-      x: box.x / width,
-      y: box.y / height,
-      width: box.width / width,
-      height: box.height / height,
-    },
-    detectionScore: face.score,
-    rollDegrees: roll(landmarks),
-    provenance: {
-      model: spec.name,
-      version: spec.version,
-      sha256: spec.sha256,
-      license: spec.license,
-      ...(spec.dataLicense ? { dataLicense: spec.dataLicense } : {}),
-      backend: "wasm",
-      input: plan.input,
-      escalated: false,
-      fallback: null,
-    },
-  };
-  if (plan.attributes.includes("landmarks")) answer.landmarks = landmarks;
-  if (plan.attributes.includes("quality")) {
-    const gray = samples.subarray(0, side * side);
-    answer.quality = judgeQuality({
-      face: gray,
-      side,
-      landmarks,
-      image: { width, height },
-      boundingBox: box,
-    });
-  }
-  if (!outputs.logits) return answer;
-  const labels = servedLabels(spec), classes = labels.length;
-  const logits = outputs.logits.data.subarray(
-    index * classes,
-    (index + 1) * classes,
-  );
-  const scores = rank(labels, softmax(logits, spec.calibration?.temperature));
-  const best = scores[0]!;
-  if (plan.attributes.includes("expression")) {
-    const decision = best.score < plan.minConfidence ? "uncertain" : "certain";
-    answer.expression = { ...best, decision, scores };
-  }
-  if (plan.explain === "evidence") {
-    const map = evidenceMap(
-      outputs.evidence!,
-      index,
-      labels.indexOf(best.label),
-    );
-    answer.explanation = await input.clock.time(
-      "explainMs",
-      () =>
-        explain({
-          ...map,
-          method: "evidence",
-          label: best.label,
-          face: samples,
-          side,
-        }),
-    );
-  }
-  return answer;
-}
-
-/** Adds up the milliseconds of each stage. */
-class Clock {
-  readonly #start = performance.now();
-  readonly #timing: Omit<Timing, "totalMs"> = {
-    decodeMs: 0,
-    detectMs: 0,
-    alignMs: 0,
-    classifyMs: 0,
-    explainMs: 0,
-    remoteMs: 0,
-    queueMs: 0,
-  };
-  /** Decoding asked for inside another stage must not count twice. */
-  #nested = 0;
-
-  async time<T>(
-    stage: keyof Omit<Timing, "totalMs">,
-    work: () => T | Promise<T>,
-  ): Promise<T> {
-    const start = performance.now(), outer = this.#nested;
-    this.#nested = 0;
-    try {
-      return await work();
-    } finally {
-      const spent = performance.now() - start;
-      this.#timing[stage] += spent - this.#nested;
-      this.#nested = outer + spent;
-    }
-  }
-
-  read(): Timing {
-    return { ...this.#timing, totalMs: performance.now() - this.#start };
-  }
 }

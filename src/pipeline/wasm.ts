@@ -3,25 +3,45 @@ import type { Backend } from "./backend.ts";
 import type { ModelStore } from "./manifest.ts";
 import type { Tensor } from "./postprocess.ts";
 
+let last: Promise<unknown> = Promise.resolve();
+
+/** The package has one heap and stack for all its sessions: calls that overlap corrupt each other. */
+function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  const result = last.then(work);
+  last = result.catch(() => {});
+  return result;
+}
+
+/** The runtime's own Worker: onnxruntime-web puts Node's in its place while it starts. */
+const { Worker } = globalThis;
+
 /**
  * A backend on onnxruntime-web, one thread (more hang in Deno).
  *
- * A run blocks the thread it is called on, so the server calls it in Workers only.
+ * A run blocks the thread it is called on, so the server calls it in Workers only. Calls are taken
+ * one after another: the runtime mixes up the arguments of overlapping ones.
  */
 export function createWasmBackend(models: ModelStore): Backend {
   ort.env.wasm.numThreads = 1;
   ort.env.logLevel = "error";
   const sessions = new Map<string, Promise<ort.InferenceSession>>();
+  let last: Promise<unknown> = Promise.resolve();
+
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = last.then(work, work);
+    last = turn.catch(() => {});
+    return turn;
+  }
 
   async function create(model: string): Promise<ort.InferenceSession> {
     const spec = models.get(model);
-    const session = await ort.InferenceSession.create(
-      await models.bytes(model),
-      {
+    const bytes = await models.bytes(model);
+    const session = await inTurn(() =>
+      ort.InferenceSession.create(bytes, {
         executionProviders: ["wasm"],
         graphOptimizationLevel: "all",
         logSeverityLevel: 3,
-      },
+      })
     );
     for (
       const [kind, names, wanted] of [
@@ -55,17 +75,18 @@ export function createWasmBackend(models: ModelStore): Backend {
     },
     async run(model, feeds, options = {}) {
       const ready = await session(model);
-      options.signal?.throwIfAborted();
       const tensors = Object.fromEntries(
         Object.entries(feeds).map(([name, tensor]) => [
           name,
           new ort.Tensor("float32", tensor.data, tensor.dims),
         ]),
       );
-      const results =
-        await (options.outputs
+      const results = await inTurn(async () => {
+        options.signal?.throwIfAborted();
+        return await (options.outputs
           ? ready.run(tensors, options.outputs)
           : ready.run(tensors));
+      });
       const out: Record<string, Tensor> = {};
       for (const [name, value] of Object.entries(results)) {
         out[name] = { data: value.data as Float32Array, dims: value.dims };
@@ -76,7 +97,9 @@ export function createWasmBackend(models: ModelStore): Backend {
       const open = await Promise.allSettled(sessions.values());
       sessions.clear();
       for (const result of open) {
-        if (result.status === "fulfilled") await result.value.release();
+        if (result.status === "fulfilled") {
+          await inTurn(() => result.value.release());
+        }
       }
     },
   };

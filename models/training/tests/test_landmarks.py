@@ -200,11 +200,21 @@ class Perfect(landmarks.Landmarks):
     def __init__(self, points):
         self.points = points
 
-    def once(self, images, boxes, angle):
-        centre, side = crops.square(boxes)
+    def once(self, images, centre, side, angle):
         return crops.to_image(crops.to_crop(self.points, centre, side, angle), centre, side, angle), torch.ones(1)
 
 
-def test_two_passes_return_image_pixels():
-    points, presence = Perfect(FACE).run(dots(FACE), BOX, torch.tensor([0.7]))
+@pytest.mark.parametrize("follow", [False, True])
+def test_two_passes_return_image_pixels(follow):
+    points, presence = Perfect(FACE).run(dots(FACE), BOX, torch.tensor([0.7]), follow=follow)
     assert torch.allclose(points, FACE, atol=1e-3) and presence.item() == 1
+
+
+def test_following_turns_and_moves_with_the_face():
+    centre, side, angle = crops.follow(FACE)
+    turn = crops.rotation(torch.tensor([0.5])).mT
+    moved = crops.follow(2 * FACE @ turn + 7)
+    assert torch.allclose(moved[0], (2 * centre[:, None] @ turn)[:, 0] + 7, atol=1e-3)
+    assert moved[1].item() == pytest.approx(2 * side.item(), rel=1e-4)
+    assert moved[2].item() == pytest.approx(angle.item() + 0.5, abs=1e-4)
+    assert centre[0, 1] < (FACE[0, 0, 1] + FACE[0, 3, 1]) / 2  # towards the forehead

@@ -43,6 +43,8 @@ const stage = new Stage(page.canvas);
 let photo;
 /** @type {AbortController | undefined} */
 let running;
+/** Waits until an option rests, as a slider under arrow keys. @type {number | undefined} */
+let change;
 /** Models that have an evidence heatmap; `auto` is not known and may. */
 const withHeatmap = new Set(["auto"]);
 
@@ -107,6 +109,8 @@ function render(answer) {
     "aria-label",
     `Your photo, ${page.status.textContent.toLowerCase()}`,
   );
+  const fresh = page.faces.querySelector(".skeleton") !== null;
+  page.faces.classList.toggle("still", !fresh);
   page.faces.replaceChildren(...faces.map((face, index) => {
     const card = faceCard(face, index, stage.crop(face, CROP_SIDE));
     card.addEventListener("pointerenter", () => stage.setActive(index));
@@ -244,7 +248,8 @@ page.confidence.addEventListener("input", () => {
 page.form.addEventListener("submit", (event) => event.preventDefault());
 page.form.addEventListener("change", () => {
   page.heatmap.disabled = !withHeatmap.has(page.model.value);
-  if (photo) ask(begin());
+  clearTimeout(change);
+  change = setTimeout(() => photo && ask(begin()), 150);
 });
 page.keyForm.addEventListener("submit", async (event) => {
   event.preventDefault();

@@ -154,7 +154,7 @@ export class Stage {
       color: accent,
       dash: face.expression?.decision === "uncertain" ? [6, 5] : [],
     });
-    const radius = Math.min(3, Math.max(1.4, box.width / 45));
+    const radius = Math.min(3.5, Math.max(1.8, box.width / 30));
     for (const point of Object.values(face.landmarks ?? {})) {
       context.beginPath();
       context.arc(point.x * scale, point.y * scale, radius, 0, Math.PI * 2);

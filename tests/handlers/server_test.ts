@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import { fixture } from "../testdata/pictures.ts";
+
+const ROOT = new URL("../../", import.meta.url);
+const PHOTO = fixture("astronaut.jpg");
+const LABELS = /neutral|happiness|surprise|sadness|anger|disgust|fear|contempt/;
+
+/** The arguments of the `start` task, as a user's `deno task start` has them. */
+async function startArguments(): Promise<string[]> {
+  const config = await Deno.readTextFile(new URL("deno.json", ROOT));
+  const [command, ...args] = JSON.parse(config).tasks.start.split(" ");
+  assert.equal(command, "deno");
+  return args;
+}
+
+/** A real server on a free port, and what it printed. */
+class Server implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #ended: Promise<unknown>;
+  readonly #listeners: { text: string; found: () => void }[] = [];
+  output = "";
+
+  private constructor(child: Deno.ChildProcess) {
+    this.#child = child;
+    this.#ended = Promise.all([child.stdout, child.stderr].map(async (pipe) => {
+      for await (const text of pipe.pipeThrough(new TextDecoderStream())) {
+        this.output += text;
+        for (const { text, found } of this.#listeners) {
+          if (this.output.includes(text)) found();
+        }
+      }
+    }));
+  }
+
+  static async start(env: Record<string, string> = {}): Promise<Server> {
+    const command = new Deno.Command(Deno.execPath(), {
+      args: await startArguments(),
+      cwd: ROOT,
+      env: { PORT: "0", HOST: "127.0.0.1", MIEN_WORKERS: "1", ...env },
+      stdout: "piped",
+      stderr: "piped",
+    });
+    return new Server(command.spawn());
+  }
+
+  /** Resolves when the text has been printed; rejects when the server ends without. */
+  printed(text: string): Promise<void> {
+    return new Promise((found, fail) => {
+      this.#listeners.push({ text, found });
+      if (this.output.includes(text)) found();
+      this.#ended.then(() => fail(new Error(this.output)));
+    });
+  }
+
+  url(path: string): URL {
+    const [, origin] = /"listening":"([^"]+)"/.exec(this.output)!;
+    return new URL(path, origin);
+  }
+
+  kill(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
+  async status(): Promise<Deno.CommandStatus> {
+    await this.#ended;
+    return await this.#child.status;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await this.status();
+  }
+}
+
+async function post(server: Server, query = ""): Promise<Response> {
+  const url = server.url(`/v1/analyze${query}`);
+  return await fetch(url, { method: "POST", body: PHOTO });
+}
+
+Deno.test("deno task start answers a real photo, logs no content, and on SIGTERM answers what it accepted", async () => {
+  await using server = await Server.start({ MIEN_QUEUE: "20" });
+  await server.printed('"ready":true');
+
+  const ready = await fetch(server.url("/readyz"));
+  assert.equal(ready.status, 200);
+  assert.equal((await ready.json()).settings.workers, 1);
+
+  const response = await post(server, "?attributes=all&explain=evidence");
+  assert.equal(response.status, 200);
+  const { faces } = await response.json();
+  assert.equal(faces.length, 1);
+  assert.match(faces[0].expression.label, LABELS);
+  assert.match(faces[0].explanation.image, /^data:image\/png;base64,/);
+
+  const page = await fetch(server.url("/"));
+  assert.match(await page.text(), /^<!doctype html>/i);
+
+  let answered = 0, accepted = 0;
+  const requests = Array.from({ length: 16 }, async () => {
+    const response = await post(server);
+    answered++;
+    return { status: response.status, body: await response.json() };
+  });
+  while (answered + accepted < requests.length) {
+    const { pool } = await (await fetch(server.url("/readyz"))).json();
+    accepted = pool.busy + pool.waiting;
+  }
+  assert.ok(accepted > 0, "the requests were over before the signal");
+  server.kill("SIGTERM");
+  for (const { status, body } of await Promise.all(requests)) {
+    assert.equal(status, 200, JSON.stringify(body));
+    assert.equal(body.faces.length, 1);
+  }
+  assert.equal((await server.status()).code, 0);
+
+  const entries = server.output.trim().split("\n").map((line) =>
+    JSON.parse(line)
+  );
+  assert.equal(entries.filter((e) => e.route === "/v1/analyze").length, 17);
+  assert.doesNotMatch(server.output, LABELS);
+  assert.doesNotMatch(server.output, /boundingBox|base64|[A-Za-z0-9+/]{60}/);
+});
+
+const REFUSED: [env: Record<string, string>, sentence: RegExp][] = [
+  [
+    { MIEN_QUEUE: "many" },
+    /^Cannot use MIEN_QUEUE="many": it must be a whole number from 0 to 1000\n$/,
+  ],
+  [{ MIEN_MODEL: "nobody" }, /^Cannot find the model "nobody".*\n$/],
+  [
+    { MIEN_MODEL: "face_detection_yunet" },
+    /^Cannot use face_detection_yunet for expressions.*\n$/,
+  ],
+];
+
+for (const [env, sentence] of REFUSED) {
+  Deno.test(`deno task start refuses ${JSON.stringify(env)} with one sentence and exit code 1`, async () => {
+    await using server = await Server.start(env);
+    assert.equal((await server.status()).code, 1);
+    assert.match(server.output, sentence);
+  });
+}

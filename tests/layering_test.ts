@@ -1,0 +1,186 @@
+import assert from "node:assert/strict";
+
+const ROOT = new URL("../", import.meta.url);
+
+interface Module {
+  specifier: string;
+  /** What it imports, statically or not, types or code. */
+  imports: string[];
+}
+
+/** Every module of ours that the entries reach, by its path in the repository. */
+async function graph(...entries: string[]): Promise<Module[]> {
+  const modules = new Map<string, Module>();
+  for (const entry of entries) {
+    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["info", "--json", entry],
+      cwd: ROOT,
+    }).output();
+    assert.notEqual(stdout.length, 0, new TextDecoder().decode(stderr));
+    const info = JSON.parse(new TextDecoder().decode(stdout));
+    for (const { specifier, dependencies = [], error } of info.modules) {
+      assert.equal(error, undefined);
+      if (!specifier.startsWith(ROOT.href)) continue;
+      const imports = dependencies.map((
+        { specifier: name, code, type }: {
+          specifier: string;
+          code?: { specifier?: string };
+          type?: { specifier?: string };
+        },
+      ) => local(code?.specifier ?? type?.specifier ?? name, name));
+      modules.set(local(specifier), { specifier: local(specifier), imports });
+    }
+  }
+  return [...modules.values()];
+}
+
+/** A path in the repository, or the name by which a package was imported. */
+function local(specifier: string, name = specifier): string {
+  return specifier.startsWith(ROOT.href) &&
+      !specifier.includes("/node_modules/")
+    ? specifier.slice(ROOT.href.length)
+    : name;
+}
+
+async function sources(folder: string): Promise<string[]> {
+  const paths = [];
+  for await (
+    const { name, isDirectory } of Deno.readDir(new URL(folder, ROOT))
+  ) {
+    if (isDirectory) paths.push(...await sources(`${folder}/${name}`));
+    else if (name.endsWith(".ts")) paths.push(`${folder}/${name}`);
+  }
+  return paths;
+}
+
+const all = await graph(
+  "mod.ts",
+  "src/pipeline/mod.ts",
+  "src/pipeline/worker.ts",
+  "src/handlers/main.ts",
+  "src/handlers/mod.ts",
+  "src/cli/analyze.ts",
+  "src/types.ts",
+);
+
+/** Fails with each import that is not allowed. */
+function check(
+  of: (path: string) => boolean,
+  allowed: (imported: string) => boolean,
+): void {
+  const checked = all.filter(({ specifier }) => of(specifier));
+  assert.ok(checked.length > 0);
+  const wrong = checked.flatMap(({ specifier, imports }) =>
+    imports.filter((name) => !allowed(name)).map((name) =>
+      `${specifier} -> ${name}`
+    )
+  );
+  assert.deepEqual(wrong, []);
+}
+
+/** The files that import a package. */
+function importers(name: RegExp): string[] {
+  return all.filter(({ imports }) => imports.some((item) => name.test(item)))
+    .map(({ specifier }) => specifier).sort();
+}
+
+Deno.test("the graph reaches the files it is to watch", async () => {
+  const reached = new Set(all.map(({ specifier }) => specifier));
+  const files = [
+    ...await sources("src/pipeline"),
+    ...await sources("src/handlers"),
+  ];
+  assert.deepEqual(files.filter((file) => !reached.has(file)), []);
+});
+
+Deno.test("types.ts imports nothing", () => {
+  check((path) => path === "src/types.ts", () => false);
+});
+
+Deno.test("pipeline imports types, itself and its own packages, never handlers", () => {
+  check(
+    (path) => path.startsWith("src/pipeline/"),
+    (name) =>
+      name === "src/types.ts" || name.startsWith("src/pipeline/") ||
+      /^(onnxruntime-web|imagescript\/|@jsquash\/webp|node:)/.test(name),
+  );
+});
+
+Deno.test("handlers import pipeline, types and themselves, never the command line", () => {
+  check(
+    (path) => path.startsWith("src/handlers/"),
+    (name) =>
+      !name.startsWith("src/") ||
+      /^src\/(types|version)\.ts$|^src\/(pipeline|handlers)\//.test(name),
+  );
+});
+
+Deno.test("src never imports tests, nor anything outside src", () => {
+  check(
+    (path) => path.startsWith("src/"),
+    (name) => !/^(tests|models|docs|deploy)\//.test(name),
+  );
+});
+
+Deno.test("no file imports from jsr: or a URL", () => {
+  check(() => true, (name) => !/^(jsr|https?):/.test(name));
+});
+
+const SOLE: [name: RegExp, folder: RegExp][] = [
+  [/^onnxruntime-web/, /^src\/pipeline\/wasm\.ts$/],
+  [/^imagescript/, /^src\/pipeline\/decode\.ts$/],
+  [/^@jsquash/, /^src\/pipeline\/decode\.ts$/],
+  [/^(hono|@hono|zod)(\/|$)/, /^src\/handlers\//],
+  [/^swagger-ui-dist/, /^src\/handlers\/pages\.ts$/],
+];
+
+for (const [name, where] of SOLE) {
+  Deno.test(`${name.source} is imported in ${where.source} only`, () => {
+    const found = importers(name);
+    assert.ok(found.length > 0);
+    assert.deepEqual(found.filter((path) => !where.test(path)), []);
+  });
+}
+
+const PURE = ["image", "preprocess", "postprocess"].map((name) =>
+  `src/pipeline/${name}.ts`
+);
+
+for (const path of PURE) {
+  Deno.test(`${path} is pure: types and its like are all it imports`, () => {
+    check(
+      (candidate) => candidate === path,
+      (name) => name === "src/types.ts" || PURE.includes(name),
+    );
+  });
+}
+
+Deno.test("mod.ts gives away types and pure files only: no package comes with it", async () => {
+  const reached = await graph("mod.ts");
+  const allowed = ["mod.ts", "src/types.ts", "src/version.ts", ...PURE];
+  for (const { specifier, imports } of reached) {
+    for (const name of [specifier, ...imports]) {
+      assert.ok(allowed.includes(name), `${specifier} -> ${name}`);
+    }
+  }
+});
+
+Deno.test("engine.ts is composed: it imports neither a codec nor a backend", () => {
+  check(
+    (path) => path === "src/pipeline/engine.ts",
+    (name) => !/\/(decode|wasm|pool|worker)\.ts$/.test(name),
+  );
+});
+
+Deno.test("importing an entry starts nothing and prints nothing", async () => {
+  for (const entry of ["src/handlers/main.ts", "src/handlers/mod.ts"]) {
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["eval", `await import("${new URL(entry, ROOT)}")`],
+      cwd: ROOT,
+    }).output();
+    const printed = new TextDecoder().decode(stdout) +
+      new TextDecoder().decode(stderr);
+    assert.equal(code, 0, printed);
+    assert.equal(printed, "");
+  }
+});
