@@ -7,24 +7,35 @@
 
 /** A point in pixels of the upright image; the origin is the top-left corner's outer edge. */
 export interface Point {
+  /** To the right. */
   x: number;
+  /** Downwards. */
   y: number;
 }
 
 /** A box in pixels of the upright image (or in shares of it, where named normalized). */
 export interface BoundingBox {
+  /** Left edge. */
   x: number;
+  /** Top edge. */
   y: number;
+  /** From the left edge to the right. */
   width: number;
+  /** From the top edge to the bottom. */
   height: number;
 }
 
 /** The five alignment points. Right and left are the subject's. */
 export interface Landmarks {
+  /** The subject's right eye, left in an unmirrored picture. */
   rightEye: Point;
+  /** The subject's left eye. */
   leftEye: Point;
+  /** The tip of the nose. */
   noseTip: Point;
+  /** The subject's right corner of the mouth. */
   rightMouthCorner: Point;
+  /** The subject's left corner of the mouth. */
   leftMouthCorner: Point;
 }
 
@@ -41,7 +52,9 @@ export type ExpressionLabel =
 
 /** One class and its calibrated probability, 0 to 1. */
 export interface Score<Label extends string = string> {
+  /** The class. */
   label: Label;
+  /** Its probability, 0 to 1. */
   score: number;
 }
 
@@ -84,6 +97,7 @@ export type ExplanationMethod =
 
 /** Where in the face the answer comes from. */
 export interface Explanation {
+  /** How the map was made. */
   method: ExplanationMethod;
   /** The class the map speaks for. */
   label: string;
@@ -104,7 +118,9 @@ export interface Explanation {
 
 /** Why an answer that should have come from the GPU came from the edge. */
 export interface Fallback {
+  /** Who should have answered. */
   from: "gpu";
+  /** What was wrong with it. */
   reason:
     | "refused"
     | "timeout"
@@ -116,51 +132,77 @@ export interface Fallback {
 
 /** Which model answered, where it ran and under which terms. */
 export interface Provenance {
+  /** The model's name in `/v1/models`. */
   model: string;
+  /** Its version. */
   version: string;
+  /** SHA-256 of its weights, hexadecimal. */
   sha256: string;
+  /** Licence of the weights. */
   license: string;
+  /** Terms of the data it was trained on. */
   dataLicense?: string;
+  /** Where it ran. */
   backend: "wasm" | "gpu";
+  /** Whether the face came from a photo or was sent aligned. */
   input: "photo" | "crop";
+  /** Whether a GPU model was asked because the edge was in doubt. */
   escalated: boolean;
+  /** Set when the GPU should have answered and did not. */
   fallback: Fallback | null;
 }
 
 /** One face of an analysed image. */
 export interface Face {
+  /** Where the face is. */
   boundingBox: BoundingBox;
   /** The same box in shares of the upright image's width and height. */
   normalizedBoundingBox: BoundingBox;
   /** The detector's score, 0 to 1. */
   detectionScore: number;
+  /** On request: five points. */
   landmarks?: Landmarks;
   /** In-plane rotation in degrees, clockwise positive. */
   rollDegrees: number;
+  /** On request: technical quality. */
   quality?: Quality;
+  /** On request: the apparent expression. */
   expression?: Expression;
+  /** On request: a heatmap. */
   explanation?: Explanation;
+  /** Which model answered, and where. */
   provenance: Provenance;
 }
 
 /** Milliseconds spent in each stage. */
 export interface Timing {
+  /** Bytes to pixels. */
   decodeMs: number;
+  /** Finding faces. */
   detectMs: number;
+  /** Landmarks and alignment. */
   alignMs: number;
+  /** Expression and other attributes. */
   classifyMs: number;
+  /** Heatmaps. */
   explainMs: number;
+  /** Waiting for a GPU server. */
   remoteMs: number;
+  /** Waiting for a Worker. */
   queueMs: number;
+  /** From the pipeline's first byte to its answer. */
   totalMs: number;
 }
 
 /** Facts of the analysed image; the size is upright, after EXIF orientation. */
 export interface ImageInfo {
+  /** Pixels. */
   width: number;
+  /** Pixels. */
   height: number;
   /** EXIF orientation, 1 to 8. */
   orientation: number;
+  /** What the bytes are. */
   type: ImageType;
 }
 
@@ -169,10 +211,13 @@ export type ImageType = "image/jpeg" | "image/png" | "image/webp";
 
 /** The answer to one image. */
 export interface Analysis {
+  /** The request's id, also in `x-request-id`. */
   requestId: string;
+  /** What was analysed. */
   image: ImageInfo;
   /** Largest first; empty when none was found. */
   faces: Face[];
+  /** Where the time went. */
   timing: Timing;
 }
 
@@ -190,9 +235,9 @@ export interface AnalyzeOptions {
   attributes?: Attribute[] | "all";
   /** The expression model's name, or `auto`. @default {"auto"} */
   model?: string;
-  /** @default {"auto"} */
+  /** Who answers: `edge` never leaves the machine. @default {"auto"} */
   route?: "auto" | "edge" | "gpu";
-  /** @default {"none"} */
+  /** A heatmap per face. @default {"none"} */
   explain?: "none" | ExplanationMethod;
   /** 1 to 100, largest faces first. @default {20} */
   maxFaces?: number;
@@ -228,12 +273,17 @@ export type ErrorCode =
 
 /** An RFC 9457 problem document. */
 export interface Problem {
+  /** Where the code is explained. */
   type: string;
+  /** The code in words. */
   title: string;
+  /** The HTTP status. */
   status: number;
   /** What was wrong and what to change. */
   detail: string;
+  /** What happened, for programs. */
   code: ErrorCode;
+  /** The request's id, also in `x-request-id`. */
   requestId: string;
   /** One entry per offending option or field. */
   errors?: { path: string; message: string }[];

@@ -61,8 +61,8 @@ class Methods:
         crop, _, _ = label_landmarks.refine(self.mesh, three, *crops.square(box, 1.5), angle)
         return {
             "YuNet-s": own,
-            "once": self.net.run(image, box, angle, 1)[0],
-            "twice": self.net.run(image, box, angle, 2)[0],
+            "once": self.net.run(image, box, angle, 1, follow=False)[0],
+            "twice": self.net.run(image, box, angle, 2, follow=False)[0],
             "followed": self.net.run(image, box, angle, 2, follow=True)[0],
             "followedTwice": self.net.run(image, box, angle, 3, follow=True)[0],
             "mesh": label_landmarks.refine(self.mesh, three, *crop)[1],

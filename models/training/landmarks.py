@@ -24,7 +24,7 @@ class Landmarks:
         points, presence = (torch.from_numpy(o) for o in self.session.run(["points", "presence"], {"image": inputs.numpy()}))
         return crops.to_image(points.view(-1, 5, 2), centre, side, angle), presence[:, 0].sigmoid()
 
-    def run(self, images, boxes, angle, passes=2, follow=False):
+    def run(self, images, boxes, angle, passes=2, follow=True):
         """As `once`, from boxes `[N, 4]` and rolls `[N]` on; each further pass takes its roll from the last points,
         and with `follow` its place and size too."""
         crop = (*crops.square(boxes), angle)

@@ -70,7 +70,10 @@ const entry = z.looseObject({
       command: z.string(),
     }),
   ).exactOptional(),
-  crop: z.looseObject({ scale: z.number().positive() }).exactOptional(),
+  crop: z.strictObject({
+    scale: z.number().positive(),
+    follow: z.strictObject({ scale: z.number().positive(), up: z.number() }),
+  }).exactOptional(),
   license: z.string().min(1),
   dataLicense: z.string().exactOptional(),
   source: z.string().min(1),

@@ -24,13 +24,21 @@ import { RequestError, toProblem } from "./problem.ts";
 import { RateLimiter } from "./rate_limit.ts";
 
 export {
+  type CallOptions,
   createPipeline,
+  type Metric,
+  type ModelFile,
+  type ModelSpec,
+  ModelStore,
+  type OutputSpec,
   type Pipeline,
   type PipelineOptions,
+  type PoolState,
 } from "../pipeline/mod.ts";
 
 /** What a handler is made of; only the pipeline is needed. */
 export interface HandlerOptions {
+  /** What analyses the images. */
   pipeline: Pipeline;
   /** SHA-256 of accepted API keys in hexadecimal; empty means open. @default {[]} */
   apiKeys?: readonly string[];
@@ -38,7 +46,7 @@ export interface HandlerOptions {
   rateLimit?: number;
   /** Origins that may call from a browser, or `*`. @default {[]} */
   corsOrigins?: readonly string[];
-  /** @default {8_388_608} */
+  /** Largest accepted body. @default {8_388_608} */
   maxBodyBytes?: number;
   /** Milliseconds from a request's arrival to its answer. @default {10_000} */
   deadlineMs?: number;
@@ -50,12 +58,17 @@ export interface HandlerOptions {
 
 /** One answered request. */
 export interface LogEntry {
+  /** The request's id. */
   requestId: string;
+  /** The HTTP method. */
   method: string;
   /** The route's pattern, not the path. */
   route: string;
+  /** The answer's status. */
   status: number;
+  /** Milliseconds from arrival to answer. */
   ms: number;
+  /** The body's declared length. */
   bytesIn: number;
   /** The name and stack of an unexpected failure; status 500 only. */
   error?: string;
@@ -63,6 +76,7 @@ export interface LogEntry {
 
 /** Who connected; what Deno.serve passes as its second argument. */
 export interface ConnectionInfo {
+  /** The peer's address. */
   remoteAddr?: { hostname?: string };
 }
 

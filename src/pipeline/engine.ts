@@ -50,7 +50,7 @@ export interface EngineParts {
 const FIRST_DECODE = 640;
 /** Picture pixels a face's box should span before it is read: the resolution of the training tiles. */
 const FACE_PIXELS = 40;
-/** Faces the landmark net is surer than this are none are dropped. */
+/** Detections to which the landmark net gives less than this probability of a face are dropped. */
 const MIN_PRESENCE = 0.2;
 
 /** An engine in this thread. */

@@ -1,8 +1,12 @@
 /** A decoded picture: rows of interleaved 8-bit samples, gray (1), RGB (3) or RGBA (4). */
 export interface RawImage {
+  /** Samples, row by row from the top left. */
   data: Uint8Array | Uint8ClampedArray;
+  /** Pixels. */
   width: number;
+  /** Pixels. */
   height: number;
+  /** Samples per pixel. */
   channels: 1 | 3 | 4;
 }
 
@@ -14,9 +18,13 @@ export type Color = "gray" | "RGB" | "BGR";
  * Pixel centres lie at whole numbers; a point in edge coordinates is 0.5 more.
  */
 export interface Similarity {
+  /** Scale times the cosine of the rotation. */
   a: number;
+  /** Scale times its sine. */
   b: number;
+  /** Shift in source pixels, across. */
   tx: number;
+  /** Shift in source pixels, down. */
   ty: number;
 }
 

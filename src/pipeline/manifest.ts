@@ -3,7 +3,9 @@ import type { InputSpec } from "./preprocess.ts";
 
 /** One output of a model. */
 export interface OutputSpec {
+  /** The tensor's name. */
   name: string;
+  /** Its axes; named ones vary. */
   shape?: (number | string)[];
   /** Class names in the output's order. */
   labels?: string[];
@@ -13,24 +15,35 @@ export interface OutputSpec {
 
 /** One measured figure; `command` reproduces it. */
 export interface Metric {
+  /** Data set, split and protocol. */
   data: string;
+  /** How many images. */
   n: number;
+  /** What to type to measure it again. */
   command: string;
+  /** The figures themselves, by name. */
   [figure: string]: unknown;
 }
 
 /** A further file of a model: another precision, or a graph that explains. */
 export interface ModelFile {
+  /** Relative to `models/`. */
   file: string;
+  /** SHA-256 of the file, hexadecimal. */
   sha256: string;
+  /** Size of the file. */
   bytes?: number;
+  /** Facts that only tools read. */
   [fact: string]: unknown;
 }
 
 /** One entry of `models/manifest.json`, the only place that knows a model's numbers. */
 export interface ModelSpec {
+  /** The name the API knows it by. */
   name: string;
+  /** Semantic version of the weights. */
   version: string;
+  /** What it is for. */
   task:
     | "faceDetection"
     | "faceLandmarks"
@@ -41,24 +54,44 @@ export interface ModelSpec {
   system: string;
   /** Relative to `models/`; null for a model that only a GPU server has. */
   file: string | null;
+  /** SHA-256 of the file, hexadecimal. */
   sha256: string;
+  /** Size of the file. */
   bytes: number;
+  /** Version of the ONNX operator set. */
   opset: number;
+  /** Precision of the weights: fp32, fp16 or int8. */
   precision: string;
+  /** Weights, running statistics included. */
   parameters: number;
+  /** Multiplications with addition for one input. */
   multiplyAdds?: number;
+  /** What it wants to see. */
   inputs: InputSpec[];
+  /** What it gives. */
   outputs: OutputSpec[];
+  /** How logits become the scores that are served. */
   calibration?: { temperature: number; [more: string]: unknown };
+  /** Heatmaps it can make. */
   explanations?: ExplanationMethod[];
+  /** Further graphs, by explanation. */
   graphs?: Record<string, ModelFile>;
+  /** The same weights in other precisions. */
   variants?: ModelFile[];
+  /** Measured figures. */
   metrics?: Metric[];
-  /** Landmark nets: side of the square crop as a multiple of the box's longer side. */
-  crop?: { scale: number };
+  /**
+   * Landmark nets: side of the square crop as a multiple of the box's longer side; once there are
+   * points, of the larger of inter-ocular and eye-to-mouth distance, moved `up` by a multiple of it.
+   */
+  crop?: { scale: number; follow: { scale: number; up: number } };
+  /** Licence of the weights. */
   license: string;
+  /** Terms of the data it was trained on. */
   dataLicense?: string;
+  /** Where the weights come from. */
   source: string;
+  /** Facts that only tools read. */
   [more: string]: unknown;
 }
 

@@ -11,7 +11,13 @@ import { resolveOptions } from "./options.ts";
 import { Pool, type PoolState } from "./pool.ts";
 
 export { PipelineError } from "./error.ts";
-export { type ModelSpec, ModelStore } from "./manifest.ts";
+export {
+  type Metric,
+  type ModelFile,
+  type ModelSpec,
+  ModelStore,
+  type OutputSpec,
+} from "./manifest.ts";
 export type { PoolState } from "./pool.ts";
 
 /** How a pipeline is set up; every value has a default. */
@@ -26,6 +32,7 @@ export interface PipelineOptions {
   preload?: string[];
   /** Milliseconds an analysis may take, waiting included. @default {10_000} */
   deadlineMs?: number;
+  /** Limits on an image. @default {IMAGE_LIMITS} */
   limits?: Partial<ImageLimits>;
   /** Where `manifest.json` and the model files lie. */
   models?: URL | string;
@@ -33,6 +40,7 @@ export interface PipelineOptions {
 
 /** Per-call settings. */
 export interface CallOptions {
+  /** Takes the job back while it still waits. */
   signal?: AbortSignal;
   /** Echoed in the answer. @default {crypto.randomUUID()} */
   requestId?: string;

@@ -25,10 +25,15 @@ export interface JobOptions {
 
 /** A pool's state at a glance. */
 export interface PoolState {
+  /** How many there should be. */
   workers: number;
+  /** How many are warm. */
   ready: number;
+  /** How many are at work. */
   busy: number;
+  /** Jobs in the queue. */
   waiting: number;
+  /** Jobs the queue can hold. */
   capacity: number;
   /** Workers that were ended or died, and were replaced. */
   replaced: number;

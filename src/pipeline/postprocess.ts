@@ -73,13 +73,17 @@ export function iou(a: BoundingBox, b: BoundingBox): number {
   return both / (a.width * a.height + b.width * b.height - both);
 }
 
+/** Candidates weighed at most: work grows with their square, and a score of 0 makes all cells some. */
+const MAX_CANDIDATES = 3000;
+
 /** Greedy non-maximum suppression, best score first. */
 export function nms(
   detections: readonly Detection[],
   minSuppression = 0.3,
 ): Detection[] {
   const kept: Detection[] = [];
-  for (const candidate of [...detections].sort((a, b) => b.score - a.score)) {
+  const best = [...detections].sort((a, b) => b.score - a.score);
+  for (const candidate of best.slice(0, MAX_CANDIDATES)) {
     if (
       kept.every((face) =>
         iou(face.boundingBox, candidate.boundingBox) <= minSuppression

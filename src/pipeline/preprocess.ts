@@ -6,9 +6,11 @@ export type Template = Record<keyof Landmarks, readonly [number, number]>;
 
 /** What a model wants to see: its input's size, planes and scaling, as the manifest says. */
 export interface InputSpec {
+  /** The tensor's name. */
   name: string;
   /** `["batch", channels, height, width]`. */
   shape: readonly (number | string)[];
+  /** Which planes, in which order. */
   color: Color;
   /** Subtracted from pixel / 255, one per plane. */
   mean: readonly number[];
@@ -138,9 +140,13 @@ export function scaleInto(
 
 /** A rectangle of a picture in its pixels; it may reach beyond the edges. */
 export interface Region {
+  /** Left edge. */
   x: number;
+  /** Top edge. */
   y: number;
+  /** Pixels across. */
   width: number;
+  /** Pixels down. */
   height: number;
 }
 

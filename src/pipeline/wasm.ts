@@ -3,6 +3,9 @@ import type { Backend } from "./backend.ts";
 import type { ModelStore } from "./manifest.ts";
 import type { Tensor } from "./postprocess.ts";
 
+/** The runtime's own Worker: onnxruntime-web puts Node's in its place while it starts. */
+const { Worker } = globalThis;
+
 let last: Promise<unknown> = Promise.resolve();
 
 /** The package has one heap and stack for all its sessions: calls that overlap corrupt each other. */
@@ -12,26 +15,15 @@ function inTurn<T>(work: () => Promise<T>): Promise<T> {
   return result;
 }
 
-/** The runtime's own Worker: onnxruntime-web puts Node's in its place while it starts. */
-const { Worker } = globalThis;
-
 /**
  * A backend on onnxruntime-web, one thread (more hang in Deno).
  *
- * A run blocks the thread it is called on, so the server calls it in Workers only. Calls are taken
- * one after another: the runtime mixes up the arguments of overlapping ones.
+ * A run blocks the thread it is called on, so the server calls it in Workers only.
  */
 export function createWasmBackend(models: ModelStore): Backend {
   ort.env.wasm.numThreads = 1;
   ort.env.logLevel = "error";
   const sessions = new Map<string, Promise<ort.InferenceSession>>();
-  let last: Promise<unknown> = Promise.resolve();
-
-  function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = last.then(work, work);
-    last = turn.catch(() => {});
-    return turn;
-  }
 
   async function create(model: string): Promise<ort.InferenceSession> {
     const spec = models.get(model);
@@ -41,7 +33,7 @@ export function createWasmBackend(models: ModelStore): Backend {
         executionProviders: ["wasm"],
         graphOptimizationLevel: "all",
         logSeverityLevel: 3,
-      })
+      }).finally(() => globalThis.Worker = Worker)
     );
     for (
       const [kind, names, wanted] of [

@@ -1,5 +1,3 @@
-/// <reference no-default-lib="true" />
-/// <reference lib="deno.worker" />
 import type { ImageLimits } from "../types.ts";
 import { decode } from "./decode.ts";
 import { createEngine, type Engine, type EngineAnswer } from "./engine.ts";
@@ -53,6 +51,12 @@ async function handle(request: Request): Promise<Reply> {
   }
 }
 
-self.onmessage = async (event: MessageEvent<Request>) => {
-  self.postMessage(await handle(event.data));
+/** The Worker's own side of its channel; the package is type-checked without Worker globals. */
+const channel = self as unknown as {
+  onmessage: (event: MessageEvent<Request>) => void;
+  postMessage(reply: Reply): void;
+};
+
+channel.onmessage = async (event) => {
+  channel.postMessage(await handle(event.data));
 };

@@ -24,8 +24,7 @@ self.onmessage = async ({ data }: MessageEvent<Request>) => {
   const { id, bytes } = data;
   switch (bytes[0]) {
     case Deed.hang:
-      while (true);
-    // deno-lint-ignore no-fallthrough
+      return hang();
     case Deed.die:
       setTimeout(() => {
         throw new Error("the worker dies");
@@ -67,3 +66,7 @@ self.onmessage = async ({ data }: MessageEvent<Request>) => {
     },
   });
 };
+
+function hang(): never {
+  while (true);
+}

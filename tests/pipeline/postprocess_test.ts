@@ -71,12 +71,23 @@ Deno.test("iou() of equal, apart, touching and half-overlapping boxes", () => {
   assert.ok(Math.abs(iou(box, { ...box, x: 1 }) - 1 / 3) < 1e-12);
 });
 
+function at(x: number, score: number) {
+  const boundingBox = { x, y: 0, width: 10, height: 10 };
+  return { boundingBox, score, landmarks: points };
+}
+
+Deno.test("nms() weighs the 3,000 best candidates and no more", () => {
+  const apart = Array.from(
+    { length: 4000 },
+    (_, index) => at(index * 100, index / 4000),
+  );
+  const kept = nms(apart);
+  assert.equal(kept.length, 3000);
+  assert.equal(kept[0]!.score, 3999 / 4000);
+  assert.equal(kept.at(-1)!.score, 1000 / 4000);
+});
+
 Deno.test("nms() keeps the best of overlapping boxes and every box apart", () => {
-  const at = (x: number, score: number) => ({
-    boundingBox: { x, y: 0, width: 10, height: 10 },
-    score,
-    landmarks: points,
-  });
   const kept = nms([at(0, 0.7), at(1, 0.9), at(30, 0.6)]);
   assert.deepEqual(kept.map((face) => face.score), [0.9, 0.6]);
   assert.deepEqual(nms([]), []);

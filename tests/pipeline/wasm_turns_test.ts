@@ -25,19 +25,29 @@ Deno.test("createWasmBackend() gives runs that overlap the results they have alo
     { ...landmarks!, tensor: noise(batch, 1, 64, 64) },
     { ...expression!, tensor: noise(batch, 1, 64, 64) },
   ]);
-  const run = ({ model, input, tensor }: typeof jobs[number]) =>
-    backend.run(model, { [input]: tensor });
+  const other = createWasmBackend(models);
+  const run = ({ model, input, tensor }: typeof jobs[number], index: number) =>
+    (index % 2 ? other : backend).run(model, { [input]: tensor });
   const alone = [];
-  for (const job of jobs) alone.push(await run(job));
+  for (const [index, job] of jobs.entries()) alone.push(await run(job, index));
   for (let stagger = 0; stagger < 12; stagger++) {
     const together = await Promise.all(jobs.map(async (job, index) => {
       for (let tick = 0; tick < stagger * index; tick++) {
         await Promise.resolve();
       }
-      return await run(job);
+      return await run(job, index);
     }));
     assert.deepEqual(together, alone);
   }
+  await other.close();
+  await backend.close();
+});
+
+Deno.test("createWasmBackend() leaves the runtime's own Worker in place", async () => {
+  const { Worker } = globalThis;
+  const backend = createWasmBackend(models);
+  await backend.load(models.forTask("expression").name);
+  assert.equal(globalThis.Worker, Worker);
   await backend.close();
 });
 
