@@ -65,7 +65,7 @@ Deno.test("every $ref of the document resolves", () => {
   for (const [, ref] of refs) {
     const target = ref!.slice(2).split("/")
       .reduce((node: Json, key) => node?.[key], document);
-    assert.ok(ref!.startsWith("#/") && target, ref);
+    assert.ok(ref!.startsWith("#/") && target, ref!);
   }
 });
 

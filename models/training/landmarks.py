@@ -1,4 +1,4 @@
-"""The exported landmark net with onnxruntime, applied as at run time: the detector's box, then its own roll."""
+"""The exported landmark net with onnxruntime, applied as at run time: the detector's box, then its own points."""
 
 import onnxruntime
 import torch
@@ -25,8 +25,8 @@ class Landmarks:
         return crops.to_image(points.view(-1, 5, 2), centre, side, angle), presence[:, 0].sigmoid()
 
     def run(self, images, boxes, angle, passes=2, follow=True):
-        """As `once`, from boxes `[N, 4]` and rolls `[N]` on; each further pass takes its roll from the last points,
-        and with `follow` its place and size too."""
+        """As `once`, from boxes `[N, 4]` and rolls `[N]` on; each further pass follows the last points; without
+        `follow` only in roll, as a comparison."""
         crop = (*crops.square(boxes), angle)
         for _ in range(passes):
             points, presence = self.once(images, *crop)

@@ -153,7 +153,7 @@ def small_photos(data, picture, seed=2):
         sample, boxes = samples[number % len(samples)]
         scale = side / np.median(boxes[:, 2:].min(1))
         whole = round(sample.width * scale), round(sample.height * scale)
-        corner = [int(rng.integers(0, room - length + 1)) for room, length in zip(size, whole)]
+        corner = tuple(int(rng.integers(0, room - length + 1)) for room, length in zip(size, whole))
         photo.paste(sample.resize(whole, Image.LANCZOS), corner)
         half = math.ceil(max(whole) / 2)
         taken.append((corner[0] + whole[0] // 2, corner[1] + whole[1] // 2, half))
