@@ -28,6 +28,7 @@ import prepare
 RUNS = Path(__file__).parent / "runs"
 TASKS = {
     "expression": ("task_expression", "Expression"),
+    "gender": ("task_gender", "Gender"),
     "landmarks": ("task_landmarks", "Landmarks"),
 }
 
