@@ -11,6 +11,7 @@ from pathlib import Path
 from string import Template
 
 import manifest
+import train
 
 CARDS = Path(__file__).parent / "cards"
 WEAK = 0.5
@@ -53,6 +54,18 @@ def weak(block):
     return "; ".join(parts) or "none"
 
 
+def groups(block):
+    """A table per heading: accuracy, recall of each label, and how far they lie apart."""
+    share = lambda r: "" if r is None else percent(r)
+    gap = lambda recall: "" if None in recall else f"{100 * (max(recall) - min(recall)):.1f}"
+    tables = []
+    for heading, groups in block["groups"].items():
+        head = [heading, "images", "accuracy", *(f"{label} found" for label in block["labels"]), "gap, points"]
+        rows = [[g["group"], f"{g['n']:,}", percent(g["accuracy"]), *map(share, g["recall"]), gap(g["recall"])] for g in groups]
+        tables.append(table(head, rows))
+    return "\n\n".join(tables)
+
+
 def conformal(measured):
     rows = []
     for row in measured["conformal"]:
@@ -69,7 +82,7 @@ def card(name):
     metrics = [{key: block[key] for key in metric} for block, metric in zip(report, entry["metrics"])]
     if metrics != entry["metrics"] or not metrics:
         raise ValueError(f"Cannot write the card of {name}: manifest and evaluation.json disagree; run evaluate.py")
-    served, benchmark = report
+    served, second = report
     measured = entry["calibration"]["measured"]
     template = Template((CARDS / f"{name}.md").read_text())
     return template.substitute(
@@ -86,11 +99,11 @@ def card(name):
         source=entry["source"],
         figures=figures(report),
         weak=weak(served),
-        weak_benchmark=weak(benchmark),
+        weak_benchmark=weak(second),
         recall=recall(served),
-        recall_benchmark=recall(benchmark),
+        recall_benchmark=recall(second),
         confusion=confusion(served),
-        confusion_benchmark=confusion(benchmark),
+        confusion_benchmark=confusion(second),
         temperature=entry["calibration"]["temperature"],
         fitted=f"{measured['fittedOn']:,}",
         held=f"{measured['n']:,}",
@@ -99,7 +112,25 @@ def card(name):
         ece_after=f"{measured['ece']:.3f}",
         ece_repeated="{:.3f} ± {:.3f}".format(*measured["eceRepeated"]),
         conformal=conformal(measured),
+        **(people(entry, served, second) if "groups" in served else {}),
     )
+
+
+def people(entry, served, aligned):
+    """What a card says beyond that of a set that tells who is in its pictures."""
+    template = json.loads(train.task(entry["task"]).TEMPLATE.read_text())
+    rows = [[name, "{:.3f}, {:.3f}".format(*xy)] for name, xy in entry["inputs"][0]["template"].items()]
+    return {
+        "groups": groups(served),
+        "training": f"{served['protocol']['training']:,}",
+        "held_out": f"{served['protocol']['heldOut']:,}",
+        "copies": served["protocol"]["copiesLeftOut"],
+        "gap": f"{100 * (max(served['recall']) - min(served['recall'])):.1f}",
+        "found": percent(aligned["found"]),
+        "template": table(["point", "x, y"], rows),
+        "tiles": f"{template['measured']['tiles']:,}",
+        "tiles_found": percent(template["measured"]["found"]),
+    }
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
-"""Figures on the valid split: accuracy, macro F1, recall per class, confusion, calibration error.
+"""Figures on a task's valid split: accuracy, macro F1, recall per class, confusion, calibration error.
 
     python evaluate.py mini_xception --runs runs        # a run's averaged weights
     python evaluate.py expression_mini_xception         # an exported model, by its name in the manifest
 
-Bare tiles, resized bilinear (half-pixel centres) to the input. Writes evaluation.json and evaluation.png beside
+Bare tiles, resized bilinear (half-pixel centres) to the input; by group of people where the labels tell them. Writes evaluation.json and evaluation.png beside
 what was evaluated; for an exported model also the manifest's `metrics`, scores taken as served (with the temperature).
 """
 
 import argparse
 import importlib
+import itertools
 import json
 from pathlib import Path
 
@@ -18,15 +19,9 @@ import torch
 import augment
 import calibration
 import manifest
+import measure_template
 import prepare
-import targets
 import train
-from task_expression import SPLIT, Expression
-
-HEADS = {
-    "FERPlus valid, majority, 8 classes": (targets.EXPRESSIONS, slice(0, SPLIT), "majority"),
-    "FER2013 valid (PublicTest), 7 classes": (targets.FER2013, slice(SPLIT, None), "fer2013"),
-}
 
 
 def load_run(folder):
@@ -39,23 +34,34 @@ def load_run(folder):
 
 
 def run_logits(folder, data):
-    """Logits `[N, 15]` of a run on valid, and the task that holds the labels."""
+    """Logits `[N, classes]` of a run on valid, all heads side by side, and the task that holds the labels."""
     net, module, _ = load_run(folder)
-    task = Expression("valid", module.SIZE, data)
+    task = train.task(module.TASK)("valid", module.SIZE, data)
     return train.predict(net, task), task
 
 
-def graph_logits(entry, data, batch=256):
-    """The same from an exported graph; size, mean and std as the manifest says."""
+def graph_logits(entry, data):
+    """The same from an exported graph."""
     spec = entry["inputs"][0]
-    task = Expression("valid", spec["shape"][2], data)
+    task = train.task(entry["task"])("valid", spec["shape"][2], data)
+    return run_graph(entry, augment.plain(task.images, task.size), task.HEADS), task
+
+
+def run_graph(entry, images, outputs, batch=256):
+    """Outputs side by side for images in 0..1; mean and std as the manifest says."""
+    spec = entry["inputs"][0]
     session = onnxruntime.InferenceSession(manifest.MODELS / entry["file"], providers=["CPUExecutionProvider"])
     parts = []
-    for tiles in task.images.split(batch):
-        images = (augment.plain(tiles, task.size) - spec["mean"][0]) / spec["std"][0]
-        outputs = session.run(["logits", "logits_fer2013"], {spec["name"]: images.numpy()})
-        parts.append(torch.cat([torch.from_numpy(o) for o in outputs], 1))
-    return torch.cat(parts), task
+    for some in images.split(batch):
+        values = session.run(list(outputs), {spec["name"]: ((some - spec["mean"][0]) / spec["std"][0]).numpy()})
+        parts.append(torch.cat([torch.from_numpy(value) for value in values], 1))
+    return torch.cat(parts)
+
+
+def slices(heads):
+    """Which columns of the logits belong to each head."""
+    ends = itertools.accumulate(len(labels) for _, labels, _ in heads.values())
+    return {output: slice(end - len(labels), end) for end, (output, (_, labels, _)) in zip(ends, heads.items())}
 
 
 def confusion(predicted, labels, classes):
@@ -86,11 +92,39 @@ def figures(logits, labels, names, temperature=1.0):
 def evaluate(logits, task, command, temperature=1.0):
     """One block of figures per head; the temperature belongs to the first, the served one."""
     report = []
-    for index, (data, (names, columns, truth)) in enumerate(HEADS.items()):
-        scale = temperature if index == 0 else 1.0
-        block = figures(logits[:, columns], getattr(task, truth), names, scale)
+    for output, columns in slices(task.HEADS).items():
+        data, names, truth = task.HEADS[output]
+        block = figures(logits[:, columns], getattr(task, truth), names, 1.0 if report else temperature)
+        if task.PEOPLE and not report:
+            block["groups"] = by_group(names, logits[:, columns].argmax(1), getattr(task, truth), task.groups())
         report.append({"data": data, "command": command, **block})
     return report
+
+
+def by_group(names, predicted, truth, groups):
+    """Accuracy, and recall per label, of each group of people; `groups` gives every row's group under each heading."""
+    report = {}
+    for heading, of_row in groups.items():
+        report[heading] = []
+        for group in sorted(set(of_row)):
+            at = torch.from_numpy(of_row == group)
+            hits = (predicted == truth)[at].double()
+            shares = [hits[truth[at] == label] for label in range(len(names))]
+            report[heading].append({
+                "group": group, "n": len(hits), "accuracy": round(hits.mean().item(), 4),
+                "support": [len(share) for share in shares],
+                "recall": [round(share.mean().item(), 4) if len(share) else None for share in shares],
+            })
+    return report
+
+
+def aligned(entry, task, command):
+    """Figures of the served head on faces found in a canvas and aligned as at run time."""
+    spec, (output, (data, names, truth)) = entry["inputs"][0], next(iter(task.HEADS.items()))
+    images, found = measure_template.aligned(task.pictures(), spec["template"], task.size)
+    logits = run_graph(entry, images, [output])
+    block = figures(logits, getattr(task, truth)[found], names, entry["calibration"]["temperature"])
+    return {"data": f"{data}, found and aligned", "command": command, "found": round(found.double().mean().item(), 4), **block}
 
 
 def plot(report, title, file):
@@ -126,7 +160,11 @@ def main(args):
     else:
         entry = manifest.entry(args.model)
         folder = manifest.MODELS / args.model
-        report = evaluate(*graph_logits(entry, args.data), command, entry["calibration"]["temperature"])
+        logits, task = graph_logits(entry, args.data)
+        report = evaluate(logits, task, command, entry["calibration"]["temperature"])
+        if task.PEOPLE:
+            report.append(aligned(entry, task, command))
+            report[0]["protocol"] = task.protocol()
         brief = ("data", "n", "accuracy", "macroF1", "ece", "command")
         manifest.update(entry | {"metrics": [{key: block[key] for key in brief} for block in report]})
     text = json.dumps(report, indent=2)

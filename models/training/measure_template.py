@@ -1,6 +1,7 @@
-"""Where the five points lie in a FER2013 training tile, measured with the detector and the landmark net as served.
+"""Where the five points lie in a training tile, measured with the detector and the landmark net as served.
 
-    python measure_template.py            # a fixed sample of 6,000 tiles -> template.json
+    python measure_template.py                              # a fixed sample of 6,000 FER2013 tiles -> template.json
+    python measure_template.py --set utkface --count 3000   # of UTKFace, which is framed otherwise -> template_utkface.json
 
 Each tile is scaled to 160 px in the middle of a gray 320 px canvas. Also measured: the detector's box, and
 how far single faces stray from the template by a similarity transform, which augment.py has to cover.
@@ -18,35 +19,57 @@ import align
 import crops
 import landmarks
 import prepare
+import task_gender
 import yunet
 
-FILE = Path(__file__).parent / "template.json"
+FILE = align.FILE
+SETS = {"fer_train": FILE, "utkface": task_gender.TEMPLATE}
 CANVAS, TILE, EDGE = 320, 160, 80
 PRESENCE = 0.5
 
 
+def training_tiles(name, data):
+    """The tiles of a set that its network trains on, gray or colour."""
+    arrays = prepare.load(name, data)
+    return arrays["images"][~task_gender.held_out(arrays)] if name == "utkface" else arrays["images"]
+
+
 def place(tile):
-    """uint8 `[48, 48]` -> the canvas `[320, 320]`."""
-    canvas = np.full((CANVAS, CANVAS), 128, dtype=np.uint8)
+    """A uint8 tile -> the canvas `[320, 320]`, `[320, 320, 3]` in colour."""
+    canvas = np.full((CANVAS, CANVAS, *tile.shape[2:]), 128, dtype=np.uint8)
     canvas[EDGE : EDGE + TILE, EDGE : EDGE + TILE] = Image.fromarray(tile).resize((TILE, TILE), Image.BILINEAR)
     return canvas
 
 
+def find(canvas, detector, net):
+    """Points `[5, 2]` and box `[4]` of the likeliest face in pixels, or None."""
+    found, five, _ = detector.raw(canvas)
+    if len(found) == 0:
+        return None
+    angle = crops.roll(torch.from_numpy(five[:1]).float())
+    image = torch.from_numpy(canvas)[None]
+    image = (image if canvas.ndim == 2 else crops.gray(image))[:, None].float() / 255
+    five, presence = net.run(image, torch.from_numpy(found[:1]).float(), angle)
+    return (five[0].numpy(), found[0]) if presence.item() > PRESENCE else None
+
+
 def measure(tiles, detector, net):
     """Points `[N, 5, 2]` and boxes `[N, 4]` in 0..1 of the tile for the faces found, and the share found."""
-    points, boxes = [], []
-    for tile in tiles:
-        canvas = place(tile)
-        found, five, _ = detector.raw(canvas)
-        if len(found) == 0:
-            continue
-        angle = crops.roll(torch.from_numpy(five[:1]).float())
-        image = torch.from_numpy(canvas)[None, None].float() / 255
-        five, presence = net.run(image, torch.from_numpy(found[:1]).float(), angle)
-        if presence.item() > PRESENCE:
-            points.append((five[0].numpy() - EDGE) / TILE)
-            boxes.append((found[0] - [EDGE, EDGE, 0, 0]) / TILE)
-    return np.array(points, dtype=np.float64), np.array(boxes, dtype=np.float64), len(points) / len(tiles)
+    faces = [face for tile in tiles if (face := find(place(tile), detector, net))]
+    points = [(five - EDGE) / TILE for five, _ in faces]
+    boxes = [(box - [EDGE, EDGE, 0, 0]) / TILE for _, box in faces]
+    return np.array(points, dtype=np.float64), np.array(boxes, dtype=np.float64), len(faces) / len(tiles)
+
+
+def aligned(tiles, template, size):
+    """Colour tiles on their canvases, found and aligned as at run time: gray `[M, 1, size, size]` in 0..1, found `[N]`."""
+    detector, net, points = yunet.Detector(), landmarks.Landmarks(), [template[name] for name in crops.POINTS]
+    images, found = [], torch.zeros(len(tiles), dtype=torch.bool)
+    for i, canvas in enumerate(map(place, tiles)):
+        if face := find(canvas, detector, net):
+            images.append(align.align(canvas, face[0], points, size)[0])
+            found[i] = True
+    return torch.from_numpy(np.array(images, dtype=np.float32))[:, None] / 255, found
 
 
 def stray(points, template):
@@ -65,11 +88,12 @@ def stray(points, template):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--set", choices=SETS, default="fer_train")
     parser.add_argument("--count", type=int, default=6000)
     parser.add_argument("--data", type=Path, default=prepare.DATA)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    tiles = prepare.load("fer_train", args.data)["images"]
+    tiles = training_tiles(args.set, args.data)
     at = np.sort(np.random.default_rng(1).permutation(len(tiles))[: args.count])
     points, boxes, found = measure(tiles[at], yunet.Detector(), landmarks.Landmarks())
     mean, spread = points.mean(0), points.std(0)
@@ -81,5 +105,5 @@ if __name__ == "__main__":
         "interOcular": round(float(np.linalg.norm(mean[1] - mean[0])), 4),
         "stray": stray(points, mean),
     }
-    FILE.write_text(json.dumps(result, indent=2) + "\n")
+    SETS[args.set].write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))

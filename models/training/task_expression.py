@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+import align
 import augment
 import prepare
 import targets
@@ -18,6 +19,15 @@ SPLIT = len(targets.EXPRESSIONS)
 
 
 class Expression:
+    # Outputs in the order of their classes, the first one served: what it is measured on, labels, where the truth is.
+    HEADS = {
+        "logits": ("FERPlus valid, majority, 8 classes", targets.EXPRESSIONS, "majority"),
+        "logits_fer2013": ("FER2013 valid (PublicTest), 7 classes", targets.FER2013, "fer2013"),
+    }
+    TEMPLATE = align.FILE
+    DATA_LICENSE = "FER2013: Kaggle challenge data (Goodfellow et al. 2013), licence unknown; FERPlus labels: MIT"
+    PEOPLE = False  # the set tells nothing about the people, so there are no figures by group
+
     def __init__(self, split, size, data=prepare.DATA, limit=None):
         arrays = prepare.load(f"fer_{split}", data)
         keep = slice(0, limit)

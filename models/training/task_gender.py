@@ -2,7 +2,8 @@
 
 The label is what annotators and an age-and-gender estimator saw in a picture, not what anybody is. The set's own
 numbers run the other way round than IMDB-WIKI's, so only its words are read. "train" and "valid" are our own split:
-one tenth is held out, the same share of every age decade, gender and ethnicity.
+one tenth is held out, the same share of every age decade, gender and ethnicity. The set holds pictures twice and more
+(one held-out picture in fifteen has a copy among the others), so copies of held-out pictures are left out of training.
 """
 
 import numpy as np
@@ -18,7 +19,9 @@ LABELS = ["woman", "man"]
 WORDS = ["female", "male"]  # the table's, in the order of LABELS
 SEED = 1
 SHARE = 10  # one in so many is held out
+COPY = 0.95  # correlation at 16x16 from which two pictures count as copies
 CHUNK = 1024
+TEMPLATE = prepare.HERE / "template_utkface.json"
 
 
 def strata(arrays):
@@ -39,12 +42,29 @@ def held_out(arrays):
     return held
 
 
+def copies(images, others):
+    """Which of the gray pictures `[N, H, W]` are among the others, as they are or mirrored, bool `[N]`."""
+    small = lambda tiles: F.adaptive_avg_pool2d(tiles[:, None].float(), 16)[:, 0]
+    unit = lambda tiles: F.normalize((tiles - tiles.mean((1, 2), keepdim=True)).flatten(1))
+    known = unit(torch.cat([small(others), small(others).flip(2)])).T
+    return torch.cat([(unit(small(tiles)) @ known).amax(1) > COPY for tiles in images.split(CHUNK)])
+
+
 class Gender:
+    HEADS = {"logits": ("UTKFace, held-out tenth, 2 classes", LABELS, "labels")}
+    TEMPLATE = TEMPLATE
+    DATA_LICENSE = "research: UTKFace (Zhang et al. 2017), non-commercial research use"
+    PEOPLE = True
+
     def __init__(self, split, size, data=prepare.DATA, limit=None):
         arrays = prepare.load("utkface", data)
-        rows = np.flatnonzero(held_out(arrays) == (split == "valid"))[:limit]
-        self.size = size
-        self.images = torch.cat([crops.gray(tiles) for tiles in torch.from_numpy(arrays["images"][rows]).split(CHUNK)])
+        images = torch.cat([crops.gray(tiles) for tiles in torch.from_numpy(arrays["images"]).split(CHUNK)])
+        held = torch.from_numpy(held_out(arrays))
+        keep = held if split == "valid" else ~held
+        if split == "train":
+            keep[~held] = ~copies(images[~held], images[held])
+        rows = keep.nonzero()[:limit, 0].numpy()
+        self.data, self.size, self.rows, self.images = data, size, rows, images[rows]
         self.labels = torch.tensor([WORDS.index(word) for word in arrays["gender"][rows]])
         self.age, self.ethnicity = arrays["age"][rows], arrays["ethnicity"][rows]
 
@@ -63,6 +83,25 @@ class Gender:
 
     def metrics(self, logits):
         return {"gender": accuracy(logits, self.labels)}
+
+    def groups(self):
+        """Every row's group by age decade, of age or not, and ethnicity, in the table's words."""
+        decade = np.minimum(self.age // 10, 8) * 10
+        return {
+            "age": np.array(["80 and over" if d == 80 else f"{d:02}-{d + 9:02}" for d in decade]),
+            "under 20": np.where(self.age < 20, "under 20", "20 and over"),
+            "ethnicity": self.ethnicity,
+        }
+
+    def pictures(self):
+        """The tiles in colour `[N, H, W, 3]`, as a photo would hold them."""
+        return prepare.load("utkface", self.data)["images"][self.rows]
+
+    def protocol(self):
+        """What the split came to, for the card; asked of "valid"."""
+        training = Gender("train", self.size, self.data)
+        others = np.setdiff1d(np.arange(len(prepare.load("utkface", self.data)["age"])), self.rows)
+        return {"training": len(training), "heldOut": len(self), "copiesLeftOut": len(others) - len(training)}
 
     @staticmethod
     def predict(outputs):

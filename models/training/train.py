@@ -3,6 +3,7 @@
     python train.py mini_xception                       # the network's own recipe
     python train.py mini_xception --epochs 2 --limit 640   # a dry run
     kill -TERM <pid>; python train.py mini_xception     # goes on where it stopped
+    python train.py mini_xception --name longer --start ../expression_mini_xception/weights.safetensors
 
 A network file names its task and recipe; a task file gives batches, loss and metrics. State
 (weights, EMA, optimiser, step) goes to runs/<name>/state.pt after every epoch and on
@@ -24,6 +25,7 @@ import torch
 
 import augment
 import prepare
+import weights
 
 RUNS = Path(__file__).parent / "runs"
 TASKS = {
@@ -31,6 +33,12 @@ TASKS = {
     "gender": ("task_gender", "Gender"),
     "landmarks": ("task_landmarks", "Landmarks"),
 }
+
+
+def task(name):
+    """The class that gives a task's batches, loss and metrics."""
+    file, title = TASKS[name]
+    return getattr(importlib.import_module(file), title)
 
 
 def learning_rate(step, total, peak, warmup=0.1):
@@ -80,8 +88,7 @@ def train(args):
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     module = importlib.import_module(args.network)
-    file, name = TASKS[module.TASK]
-    Task = getattr(importlib.import_module(file), name)
+    Task = task(module.TASK)
     data = Task("train", module.SIZE, args.data, args.limit)
     valid = Task("valid", module.SIZE, args.data, args.limit)
     net = module.build().to(memory_format=torch.channels_last)
@@ -98,7 +105,7 @@ def train(args):
     state_file = folder / "state.pt"
     step = 0
     if args.start:
-        net.load_state_dict(torch.load(args.start, weights_only=True)["ema"])
+        net.load_state_dict(weights.load(args.start))
         ema = Ema(net, args.ema)
     if state_file.exists():
         state = torch.load(state_file, weights_only=True)
@@ -171,7 +178,7 @@ def parse(argv=None):
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--every", type=int, default=1, help="validate every so many epochs")
     parser.add_argument("--limit", type=int, help="use only the first so many images")
-    parser.add_argument("--start", type=Path, help="warm start from another run's state.pt")
+    parser.add_argument("--start", type=Path, help="warm start from a model's weights.safetensors or another run's state.pt")
     parser.add_argument("--data", type=Path, default=prepare.DATA)
     parser.add_argument("--runs", type=Path, default=RUNS)
     args = parser.parse_args(argv)

@@ -3,15 +3,6 @@ import { TextLineStream } from "./lines.ts";
 import { median, show, table } from "./report.ts";
 import { type Bench, type Findings, interleave } from "./section.ts";
 
-/** The flags of `deno task start`. */
-const FLAGS = [
-  "run",
-  "--frozen",
-  "--allow-read=.",
-  "--allow-env",
-  "--allow-sys=systemMemoryInfo",
-];
-
 interface Start {
   answerMs: number;
   readyMs: number;
@@ -21,9 +12,9 @@ interface Start {
 /** From the start of a process to its first answer, in this thread and with a Worker. */
 export async function cold(bench: Bench): Promise<Findings> {
   const photo = bench.photos[0]!;
-  const starts: Start[][] = [[], []];
+  const starts: Start[][] = [[], []], flags = await startFlags();
   await interleave(bench, "cold start", [0, 1], async (workers, round) => {
-    const start = await once(workers, photo.path);
+    const start = await once(flags, workers, photo.path);
     if (round >= 0) starts[workers]!.push(start);
   });
   const of = (workers: number, key: keyof Start) =>
@@ -69,11 +60,22 @@ export async function cold(bench: Bench): Promise<Findings> {
   };
 }
 
-async function once(workers: number, photo: string): Promise<Start> {
+/** `deno task start` without its script: a cold start has its permissions and no more. */
+async function startFlags(): Promise<string[]> {
+  const file = new URL("../../deno.json", import.meta.url);
+  const { tasks } = JSON.parse(await Deno.readTextFile(file));
+  return (tasks.start as string).replaceAll("'", "").split(" ").slice(1, -1);
+}
+
+async function once(
+  flags: readonly string[],
+  workers: number,
+  photo: string,
+): Promise<Start> {
   const script = new URL("cold_start.ts", import.meta.url).pathname;
   const begun = performance.now();
   const child = new Deno.Command(Deno.execPath(), {
-    args: [...FLAGS, script, String(workers), photo],
+    args: [...flags, script, String(workers), photo],
     stdout: "piped",
     stderr: "inherit",
   }).spawn();

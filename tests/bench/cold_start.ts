@@ -1,8 +1,6 @@
 /**
  * A fresh process that answers one photo. Started by main.ts, with the permissions of `deno task start`.
  *
- *     deno run --allow-read=. --allow-env --allow-sys=systemMemoryInfo tests/bench/cold_start.ts <workers> <photo>
- *
  * @module
  */
 import { createPipeline } from "../../src/pipeline/mod.ts";

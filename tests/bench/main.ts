@@ -86,7 +86,7 @@ async function main(): Promise<void> {
     figures,
     data,
   };
-  await save("bench", result, markdown);
+  await save(["bench", ...flags.only].join("-"), result, markdown);
 }
 
 if (import.meta.main) await main();

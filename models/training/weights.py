@@ -1,0 +1,26 @@
+"""Averaged weights of a run in half precision, small enough to keep in git, to start further training from."""
+
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+NAME = "weights.safetensors"
+
+
+def save(state, network, file):
+    """Write a state dict, running statistics included, as fp16, with the name of its network."""
+    half = {k: v.half().contiguous() if v.is_floating_point() else v.contiguous() for k, v in state.items()}
+    lost = [k for k, v in half.items() if v.is_floating_point() and not v.isfinite().all()]
+    assert not lost, f"Cannot keep {lost} in half precision: value out of range"
+    save_file(half, file, metadata={"network": network})
+
+
+def load(file):
+    """State dict in fp32 from weights written here, or from a run's state.pt."""
+    if Path(file).suffix != ".safetensors":
+        return torch.load(file, weights_only=True)["ema"]
+    with safe_open(file, "pt") as stored:
+        state = {key: stored.get_tensor(key) for key in stored.keys()}
+    return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
