@@ -64,6 +64,11 @@ export interface Expression extends Score<ExpressionLabel> {
   decision: "certain" | "uncertain";
   /** Every class, sorted by score, summing to 1. */
   scores: Score<ExpressionLabel>[];
+  /**
+   * With `coverage`: the classes that together hold the truth at that rate, best first. Calibrated
+   * on the validation split; empty where no class is likely enough to be needed for the rate.
+   */
+  labelSet?: ExpressionLabel[];
 }
 
 /** Why a face may be hard to read. */
@@ -245,6 +250,8 @@ export interface AnalyzeOptions {
   minDetectionConfidence?: number;
   /** 0 to 1; under it the decision is `uncertain`. @default {0} */
   minConfidence?: number;
+  /** 0.5 to 0.99; adds `labelSet`. */
+  coverage?: number;
   /** `crop`: the image is one face already aligned to the model's template. @default {"photo"} */
   input?: "photo" | "crop";
 }

@@ -1,14 +1,18 @@
 import assert from "node:assert/strict";
 import { models } from "./pipeline/support.ts";
 
-const readme = await Deno.readTextFile(new URL("../README.md", import.meta.url));
+const readme = await Deno.readTextFile(
+  new URL("../README.md", import.meta.url),
+);
 const config = JSON.parse(
   await Deno.readTextFile(new URL("../deno.json", import.meta.url)),
 );
 
 Deno.test("README names every model with the figures of the manifest", () => {
   for (const spec of models.specs) {
-    const row = readme.split("\n").find((line) => line.startsWith(`| [${spec.name}]`));
+    const row = readme.split("\n").find((line) =>
+      line.startsWith(`| [${spec.name}]`)
+    );
     assert.ok(row, `no row for ${spec.name}`);
     const size = `${Math.round(spec.bytes / 1000)} kB`;
     assert.ok(row.includes(size), `${spec.name}: the size is ${size}`);
@@ -23,7 +27,7 @@ Deno.test("README names every model with the figures of the manifest", () => {
 
 Deno.test("README's tasks exist", () => {
   for (const [, task] of readme.matchAll(/deno task ([a-z:]+)/g)) {
-    assert.ok(task! in config.tasks, task);
+    assert.ok(task! in config.tasks, task!);
   }
 });
 

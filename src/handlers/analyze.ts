@@ -146,16 +146,10 @@ function refuseTwice(fields: URLSearchParams | FormData, prefix = ""): void {
   }
 }
 
-/** Options without the ones that have not landed, which are refused by name. */
+/** Options without the one that has not landed, which is refused by name. */
 function toPipelineOptions(
-  { coverage, format, ...options }: ParsedOptions,
+  { format, ...options }: ParsedOptions,
 ): AnalyzeOptions {
-  if (coverage !== undefined) {
-    throw new RequestError(
-      "unsupported_option",
-      "coverage is not available yet: leave it out and read expression.scores",
-    );
-  }
   if (format !== undefined && format !== "mien") {
     throw new RequestError(
       "unsupported_option",

@@ -82,7 +82,8 @@ export const OptionsSchema = z.strictObject({
     type: "number",
     minimum: 0.5,
     maximum: 0.99,
-    description: "Not available yet: answers `unsupported_option`",
+    description:
+      "Adds `labelSet`: the classes that hold the truth at this rate",
   }),
   input: z.enum(["photo", "crop"]).optional().openapi({
     default: "photo",
@@ -96,7 +97,7 @@ export const OptionsSchema = z.strictObject({
     }),
 });
 
-/** What `OptionsSchema` yields: the pipeline's options and the two not available yet. */
+/** What `OptionsSchema` yields: the pipeline's options and the one not available yet. */
 export type ParsedOptions = z.infer<typeof OptionsSchema>;
 
 /**
@@ -167,6 +168,7 @@ const face = z.object({
       score: share,
       decision: z.enum(["certain", "uncertain"]),
       scores: z.array(score),
+      labelSet: mayBeAbsent(z.array(expressionLabel)),
     }).openapi("Expression"),
   ),
   explanation: mayBeAbsent(
@@ -282,7 +284,7 @@ export const ModelSchema = z.looseObject({
 export type _ProblemMatches = Problem extends z.infer<typeof ProblemSchema>
   ? true
   : never;
-/** Parsed options must be what the pipeline takes, but for the two that it lacks. */
-export type _OptionsMatch = Omit<ParsedOptions, "coverage" | "format"> extends
+/** Parsed options must be what the pipeline takes, but for the one that it lacks. */
+export type _OptionsMatch = Omit<ParsedOptions, "format"> extends
   { [Key in keyof AnalyzeOptions]: AnalyzeOptions[Key] | undefined } ? true
   : never;

@@ -5,7 +5,7 @@ import type { RawImage, Similarity } from "./image.ts";
 import type { LocatedFace } from "./landmarks.ts";
 import { type ModelSpec, servedLabels } from "./manifest.ts";
 import type { Plan } from "./options.ts";
-import { rank, roll, softmax, type Tensor } from "./postprocess.ts";
+import { labelSet, rank, roll, softmax, type Tensor } from "./postprocess.ts";
 import { unproject } from "./preprocess.ts";
 import { judgeQuality } from "./quality.ts";
 
@@ -76,6 +76,10 @@ export async function describeFace(input: FaceFacts): Promise<Face> {
   if (plan.attributes.includes("expression")) {
     const decision = best.score < plan.minConfidence ? "uncertain" : "certain";
     answer.expression = { ...best, decision, scores };
+    if (plan.coverage !== undefined) {
+      const { thresholds } = spec.calibration!.conformal!;
+      answer.expression.labelSet = labelSet(scores, thresholds, plan.coverage);
+    }
   }
   if (plan.explain === "evidence") {
     const map = evidenceMap(

@@ -13,6 +13,16 @@ export interface OutputSpec {
   role?: string;
 }
 
+/** How logits become the scores that are served, fitted on one half of the validation split. */
+export interface Calibration {
+  /** Divides the logits before the softmax. */
+  temperature: number;
+  /** Largest `1 - score` of a label set's classes, by the coverage that it gives. */
+  conformal?: { method: "lac"; thresholds: Record<string, number> };
+  /** What the other half of the split says of both. */
+  measured?: unknown;
+}
+
 /** One measured figure; `command` reproduces it. */
 export interface Metric {
   /** Data set, split and protocol. */
@@ -71,7 +81,7 @@ export interface ModelSpec {
   /** What it gives. */
   outputs: OutputSpec[];
   /** How logits become the scores that are served. */
-  calibration?: { temperature: number; [more: string]: unknown };
+  calibration?: Calibration;
   /** Heatmaps it can make. */
   explanations?: ExplanationMethod[];
   /** Further graphs, by explanation. */

@@ -11,6 +11,8 @@ export interface Plan {
   maxFaces: number;
   minDetectionConfidence: number;
   minConfidence: number;
+  /** Of `labelSet`; absent when none was asked for. */
+  coverage?: number;
   input: "photo" | "crop";
 }
 
@@ -68,6 +70,11 @@ export function resolveOptions(
       `explain=${explain} is not available for ${spec.name}: ${others}`,
     );
   }
+  if (options.coverage !== undefined && !spec.calibration?.conformal) {
+    throw unsupported(
+      `coverage is not calibrated for ${spec.name}: leave it out`,
+    );
+  }
   return {
     attributes,
     model: spec.name,
@@ -75,6 +82,7 @@ export function resolveOptions(
     maxFaces: options.maxFaces ?? 20,
     minDetectionConfidence: options.minDetectionConfidence ?? 0.6,
     minConfidence: options.minConfidence ?? 0,
+    ...(options.coverage === undefined ? {} : { coverage: options.coverage }),
     input: options.input ?? "photo",
   };
 }

@@ -116,6 +116,33 @@ export function softmax(logits: ArrayLike<number>, temperature = 1): number[] {
   return powers.map((value) => value / sum);
 }
 
+/**
+ * The classes whose `1 - score` is at most the threshold of a coverage, which is interpolated
+ * between the ones that were calibrated (split conformal prediction, least ambiguous sets).
+ *
+ * @param scores Best first.
+ * @param thresholds By coverage, as text.
+ */
+export function labelSet<Label extends string>(
+  scores: readonly Score<Label>[],
+  thresholds: Readonly<Record<string, number>>,
+  coverage: number,
+): Label[] {
+  const known = Object.entries(thresholds)
+    .map(([rate, threshold]) => ({ rate: Number(rate), threshold }))
+    .sort((a, b) => a.rate - b.rate);
+  const above = known.find(({ rate }) => rate >= coverage) ?? known.at(-1)!;
+  const below = known.findLast(({ rate }) => rate <= coverage) ?? known[0]!;
+  const share = above.rate > below.rate
+    ? (coverage - below.rate) / (above.rate - below.rate)
+    : 0;
+  const threshold = below.threshold +
+    share * (above.threshold - below.threshold);
+  return scores.filter(({ score }) => 1 - score <= threshold).map(({ label }) =>
+    label
+  );
+}
+
 /** Labels with their probabilities, best first; ties keep the model's order. */
 export function rank<Label extends string>(
   labels: readonly Label[],

@@ -114,8 +114,6 @@ const UNSUPPORTED: [query: string, detail: RegExp][] = [
   ["explain=attention", /attention.*evidence/],
   ["explain=difference", /difference.*evidence/],
   ["route=gpu", /route=gpu.*edge/],
-  ["coverage=0.5", /coverage/],
-  ["coverage=0.99", /coverage/],
   ["format=aws", /format=aws.*mien/],
   ["format=deepface", /format=deepface.*mien/],
   ["format=human", /format=human.*mien/],

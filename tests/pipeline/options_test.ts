@@ -44,6 +44,21 @@ Deno.test("resolveOptions() expands all to what there are models for", () => {
   }
 });
 
+Deno.test("resolveOptions() refuses coverage for a model that is not calibrated for it", () => {
+  assert.equal(resolve({ coverage: 0.9 }).coverage, 0.9);
+  const { calibration: _, ...bare } = models.get(auto);
+  const store = { ...models, find: () => bare, specs: [bare] };
+  assert.throws(
+    () =>
+      resolveOptions(
+        { coverage: 0.9 },
+        store as unknown as typeof models,
+        auto,
+      ),
+    /coverage is not calibrated/,
+  );
+});
+
 const refused: [AnalyzeOptions, string, RegExp][] = [
   [{ model: "nobody" }, "unknown_model", /"nobody": use auto, expression_/],
   [{ model: "face_detection_yunet" }, "unknown_model", /face_detection_yunet/],

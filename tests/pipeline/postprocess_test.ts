@@ -3,6 +3,7 @@ import {
   decodeDetections,
   interOcular,
   iou,
+  labelSet,
   nms,
   rank,
   roll,
@@ -117,3 +118,19 @@ Deno.test("rank() sorts by score and keeps the model's order in ties", () => {
   const ranked = rank(["a", "b", "c", "d"], [0.1, 0.4, 0.1, 0.4]);
   assert.deepEqual(ranked.map((entry) => entry.label), ["b", "d", "a", "c"]);
 });
+
+const thresholds = { "0.9": 0.8, "0.5": 0.2, "0.7": 0.4 };
+const scores = rank(["a", "b", "c"], [0.5, 0.35, 0.15]);
+const sets: [coverage: number, set: string[], why: string][] = [
+  [0.5, [], "nothing reaches 0.8"],
+  [0.8, ["a"], "half-way between 0.4 and 0.8 is 0.6"],
+  [0.85, ["a", "b"], "0.7 lets 0.35 in"],
+  [0.9, ["a", "b"], "0.8 keeps 0.15 out"],
+  [0.99, ["a", "b"], "past the last calibrated rate its threshold holds"],
+  [0.1, [], "before the first its threshold holds"],
+];
+for (const [coverage, set, why] of sets) {
+  Deno.test(`labelSet() at ${coverage}: ${why}`, () => {
+    assert.deepEqual(labelSet(scores, thresholds, coverage), set);
+  });
+}
