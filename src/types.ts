@@ -71,6 +71,9 @@ export interface Expression extends Score<ExpressionLabel> {
   labelSet?: ExpressionLabel[];
 }
 
+/** Perceived gender presentation; nothing about a person's identity. */
+export type GenderLabel = "woman" | "man";
+
 /** Why a face may be hard to read. */
 export type QualityIssue =
   | "faceTooSmall"
@@ -171,6 +174,8 @@ export interface Face {
   rollDegrees: number;
   /** On request: technical quality. */
   quality?: Quality;
+  /** Only when asked for by name or by `all`: perceived gender presentation. */
+  gender?: Score<GenderLabel>;
   /** On request: the apparent expression. */
   expression?: Expression;
   /** On request: a heatmap. */

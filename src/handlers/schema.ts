@@ -171,6 +171,10 @@ const face = z.object({
       labelSet: mayBeAbsent(z.array(expressionLabel)),
     }).openapi("Expression"),
   ),
+  gender: mayBeAbsent(
+    z.object({ label: z.enum(["woman", "man"]), score: share })
+      .openapi("Gender"),
+  ),
   explanation: mayBeAbsent(
     z.object({
       method: z.enum([

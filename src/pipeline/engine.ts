@@ -1,16 +1,17 @@
-import type { Analysis, Face, ImageLimits, Landmarks } from "../types.ts";
+import type { Analysis, Face, ImageLimits } from "../types.ts";
 import type { Backend } from "./backend.ts";
 import { Clock } from "./clock.ts";
 import { detect, type Scaled } from "./detect.ts";
 import { PipelineError } from "./error.ts";
-import { describeFace, shareOutside } from "./face.ts";
+import { describeFace, type GenderReading } from "./face.ts";
 import { type ImageHeader, readHeader } from "./header.ts";
-import { type RawImage, type Similarity, warp } from "./image.ts";
+import type { RawImage } from "./image.ts";
 import { locate, type LocatedFace } from "./landmarks.ts";
 import type { ModelSpec, ModelStore } from "./manifest.ts";
 import type { Plan } from "./options.ts";
-import { type Tensor, toLandmarks } from "./postprocess.ts";
-import { align, LANDMARK_ORDER, scaleInto } from "./preprocess.ts";
+import { toLandmarks } from "./postprocess.ts";
+import { LANDMARK_ORDER } from "./preprocess.ts";
+import { alignFaces, readFaces } from "./reading.ts";
 
 /** What the engine answers; the pipeline adds the request's id. */
 export type EngineAnswer = Omit<Analysis, "requestId">;
@@ -116,20 +117,25 @@ export function createEngine(parts: EngineParts): Engine {
     const clock = new Clock();
     const header = readHeader(bytes, parts.limits);
     const spec = models.get(plan.model);
-    const input = spec.inputs[0]!, size = Number(input.shape[3]);
     const { faces, picture } = plan.input === "crop"
       ? await cropAsFace(bytes, header, spec, clock)
       : await findFaces(bytes, header, plan, clock, signal);
-    const maps = faces.map((face) => alignment(face.landmarks, spec, picture));
     const aligned = await clock.time(
       "alignMs",
-      () =>
-        maps.map((map) => warp(picture.image, map, size, size, input.color)),
+      () => alignFaces(faces, spec, picture),
     );
-    const outputs = await clock.time(
-      "classifyMs",
-      () => classify(spec, plan, aligned, signal),
-    );
+    const context = signal ? { backend, signal } : { backend };
+    const wanted = plan.explain === "none"
+      ? ["logits"]
+      : ["logits", plan.explain];
+    const [expression, gender] = await clock.time("classifyMs", async () => [
+      needsExpression(plan) && faces.length > 0
+        ? await readFaces(aligned, wanted, context)
+        : undefined,
+      plan.attributes.includes("gender") && faces.length > 0
+        ? await readGender(faces, picture, context)
+        : undefined,
+    ]);
     const answer: Face[] = [];
     for (const [index, face] of faces.entries()) {
       answer.push(
@@ -137,12 +143,12 @@ export function createEngine(parts: EngineParts): Engine {
           face,
           index,
           plan,
-          spec,
-          outputs,
           clock,
+          aligned,
+          picture,
           image: header.upright,
-          samples: aligned[index]!,
-          outside: shareOutside(maps[index]!, size, picture.image),
+          ...(expression ? { expression } : {}),
+          ...(gender ? { gender } : {}),
         }),
       );
     }
@@ -157,6 +163,17 @@ export function createEngine(parts: EngineParts): Engine {
       faces: answer,
       timing: clock.read(),
     };
+  }
+
+  async function readGender(
+    faces: readonly LocatedFace[],
+    picture: Scaled,
+    context: { backend: Backend; signal?: AbortSignal },
+  ): Promise<GenderReading> {
+    const spec = models.forTask("gender");
+    const aligned = alignFaces(faces, spec, picture);
+    const { logits } = await readFaces(aligned, ["logits"], context);
+    return { spec, logits: logits! };
   }
 
   async function cropAsFace(
@@ -188,29 +205,6 @@ export function createEngine(parts: EngineParts): Engine {
     };
   }
 
-  async function classify(
-    spec: ModelSpec,
-    plan: Plan,
-    aligned: readonly Float32Array[],
-    signal: AbortSignal | undefined,
-  ): Promise<Record<string, Tensor>> {
-    if (aligned.length === 0 || !needsModel(plan)) return {};
-    const input = spec.inputs[0]!, length = aligned[0]!.length;
-    const data = new Float32Array(aligned.length * length);
-    aligned.forEach((samples, index) =>
-      scaleInto(samples, input, data, index * length)
-    );
-    const dims = [aligned.length, ...input.shape.slice(1).map(Number)];
-    const outputs = plan.explain === "none"
-      ? ["logits"]
-      : ["logits", plan.explain];
-    return await backend.run(
-      spec.name,
-      { [input.name]: { data, dims } },
-      signal ? { outputs, signal } : { outputs },
-    );
-  }
-
   return {
     analyze,
     async warm(names) {
@@ -238,20 +232,6 @@ export function createEngine(parts: EngineParts): Engine {
   };
 }
 
-/** The map from a model's input to the picture for a face whose points are in full-size pixels. */
-function alignment(
-  landmarks: Landmarks,
-  spec: ModelSpec,
-  { scale }: Scaled,
-): Similarity {
-  const points = toLandmarks((k) => {
-    const { x, y } = landmarks[LANDMARK_ORDER[k]!];
-    return { x: x / scale, y: y / scale };
-  });
-  const input = spec.inputs[0]!;
-  return align(points, input.template!, Number(input.shape[3]));
-}
-
-function needsModel(plan: Plan): boolean {
+function needsExpression(plan: Plan): boolean {
   return plan.attributes.includes("expression") || plan.explain !== "none";
 }

@@ -1,5 +1,6 @@
-import type { Face } from "../types.ts";
+import type { Face, GenderLabel } from "../types.ts";
 import type { Clock } from "./clock.ts";
+import type { Scaled } from "./detect.ts";
 import { evidenceMap, explain } from "./explain.ts";
 import type { RawImage, Similarity } from "./image.ts";
 import type { LocatedFace } from "./landmarks.ts";
@@ -8,6 +9,13 @@ import type { Plan } from "./options.ts";
 import { labelSet, rank, roll, softmax, type Tensor } from "./postprocess.ts";
 import { unproject } from "./preprocess.ts";
 import { judgeQuality } from "./quality.ts";
+import { type AlignedFaces, row } from "./reading.ts";
+
+/** What the gender model said of all faces. */
+export interface GenderReading {
+  spec: ModelSpec;
+  logits: Tensor;
+}
 
 /** Everything known of one face once the models have run. */
 export interface FaceFacts {
@@ -15,23 +23,25 @@ export interface FaceFacts {
   /** Its place in the batch. */
   index: number;
   plan: Plan;
-  spec: ModelSpec;
   /** Size of the upright image. */
   image: { width: number; height: number };
-  outputs: Record<string, Tensor>;
-  /** Gray samples of the aligned face, 0 to 255. */
-  samples: Float32Array;
-  /** Share of the aligned face outside the picture, 0 to 1. */
-  outside: number;
+  picture: Scaled;
+  /** All faces as the expression model sees them. */
+  aligned: AlignedFaces;
+  /** That model's outputs, when it was asked. */
+  expression?: Record<string, Tensor>;
+  gender?: GenderReading;
   clock: Clock;
 }
 
 /** One face as the contract has it. */
 export async function describeFace(input: FaceFacts): Promise<Face> {
-  const { face, index, plan, spec, outputs } = input;
+  const { face, index, plan, aligned, expression: outputs, gender } = input;
+  const { spec } = aligned;
   const { width, height } = input.image;
   const { boundingBox: box, landmarks } = face;
-  const { samples } = input, side = Number(spec.inputs[0]!.shape[3]);
+  const samples = aligned.samples[index]!;
+  const side = Number(spec.inputs[0]!.shape[3]);
   const answer: Face = {
     boundingBox: box,
     normalizedBoundingBox: {
@@ -47,7 +57,7 @@ export async function describeFace(input: FaceFacts): Promise<Face> {
       version: spec.version,
       sha256: spec.sha256,
       license: spec.license,
-      ...(spec.dataLicense ? { dataLicense: spec.dataLicense } : {}),
+      ...dataTerms(gender ? [spec, gender.spec] : [spec]),
       backend: "wasm",
       input: plan.input,
       escalated: false,
@@ -62,15 +72,17 @@ export async function describeFace(input: FaceFacts): Promise<Face> {
       side,
       landmarks,
       boundingBox: box,
-      outside: input.outside,
+      outside: shareOutside(aligned.maps[index]!, side, input.picture.image),
     });
   }
-  if (!outputs.logits) return answer;
-  const labels = servedLabels(spec), classes = labels.length;
-  const logits = outputs.logits.data.subarray(
-    index * classes,
-    (index + 1) * classes,
-  );
+  if (gender) {
+    const logits = row(gender.logits, index);
+    const labels = gender.spec.outputs[0]!.labels as GenderLabel[];
+    const { temperature } = gender.spec.calibration!;
+    answer.gender = rank(labels, softmax(logits, temperature))[0]!;
+  }
+  if (!outputs) return answer;
+  const labels = servedLabels(spec), logits = row(outputs.logits!, index);
   const scores = rank(labels, softmax(logits, spec.calibration?.temperature));
   const best = scores[0]!;
   if (plan.attributes.includes("expression")) {
@@ -103,7 +115,7 @@ export async function describeFace(input: FaceFacts): Promise<Face> {
 }
 
 /** Share of an aligned face, on a grid of 16 x 16 points, that lies outside the picture. */
-export function shareOutside(
+function shareOutside(
   map: Similarity,
   size: number,
   image: RawImage,
@@ -119,4 +131,10 @@ export function shareOutside(
     }
   }
   return outside / points ** 2;
+}
+
+/** The terms of all data the answer rests on. */
+function dataTerms(specs: readonly ModelSpec[]): { dataLicense?: string } {
+  const terms = specs.flatMap((spec) => spec.dataLicense ?? []);
+  return terms.length > 0 ? { dataLicense: terms.join("; ") } : {};
 }

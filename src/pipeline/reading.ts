@@ -1,0 +1,67 @@
+import type { Landmarks } from "../types.ts";
+import type { Backend } from "./backend.ts";
+import type { Scaled } from "./detect.ts";
+import { type Similarity, warp } from "./image.ts";
+import type { LocatedFace } from "./landmarks.ts";
+import type { ModelSpec } from "./manifest.ts";
+import { type Tensor, toLandmarks } from "./postprocess.ts";
+import { align, LANDMARK_ORDER, scaleInto } from "./preprocess.ts";
+
+/** All faces of an image as one model sees them. */
+export interface AlignedFaces {
+  spec: ModelSpec;
+  /** The model's input to the picture, face by face. */
+  maps: Similarity[];
+  /** Samples of each aligned face, 0 to 255. */
+  samples: Float32Array[];
+}
+
+/** Brings every face to a model's template. */
+export function alignFaces(
+  faces: readonly LocatedFace[],
+  spec: ModelSpec,
+  picture: Scaled,
+): AlignedFaces {
+  const { color, shape, template } = spec.inputs[0]!;
+  const size = Number(shape[3]);
+  const maps = faces.map(({ landmarks }) =>
+    align(inPicture(landmarks, picture.scale), template!, size)
+  );
+  const samples = maps.map((map) =>
+    warp(picture.image, map, size, size, color)
+  );
+  return { spec, maps, samples };
+}
+
+/** Runs a model on all its aligned faces as one batch. */
+export async function readFaces(
+  { spec, samples }: AlignedFaces,
+  outputs: readonly string[],
+  context: { backend: Backend; signal?: AbortSignal },
+): Promise<Record<string, Tensor>> {
+  const input = spec.inputs[0]!, length = samples[0]!.length;
+  const data = new Float32Array(samples.length * length);
+  samples.forEach((face, index) =>
+    scaleInto(face, input, data, index * length)
+  );
+  const dims = [samples.length, ...input.shape.slice(1).map(Number)];
+  const { backend, signal } = context;
+  return await backend.run(
+    spec.name,
+    { [input.name]: { data, dims } },
+    signal ? { outputs, signal } : { outputs },
+  );
+}
+
+/** One face's row of an output whose first axis is the batch. */
+export function row({ data, dims }: Tensor, face: number): Float32Array {
+  const length = data.length / dims[0]!;
+  return data.subarray(face * length, (face + 1) * length);
+}
+
+function inPicture(landmarks: Landmarks, scale: number): Landmarks {
+  return toLandmarks((k) => {
+    const { x, y } = landmarks[LANDMARK_ORDER[k]!];
+    return { x: x / scale, y: y / scale };
+  });
+}
