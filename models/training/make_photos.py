@@ -2,8 +2,9 @@
 
     python make_photos.py            # -> cache/photos/: tiles/*.jpg, small/*.jpg, tables, the bare tiles
 
-`tiles`: FERPlus valid tiles with a majority label, a random draw, pasted one to four to a photo at 64 to 240 px,
-four in ten of them turned by up to 15 degrees, on gradients, smooth noise or a picture without people.
+`tiles`: FERPlus valid tiles with a majority label, a random draw, pasted one to three to a photo, as wide as a sixth to
+a half of its longer side, four in ten of them turned by up to 15 degrees, on gradients, smooth noise or a picture
+without people.
 `small`: wild head crops, shrunk until the face's box has a given shorter side, in 1920 x 1280 photos,
 alone and beside one large face; and large faces only. Tight crops without hair and shoulders are harder than life,
 so the sets `shrunk...` hold whole photos of people shrunk instead: the samples that come with the benchmark's peers, if
@@ -26,6 +27,7 @@ import yunet
 SAMPLES = prepare.HERE.parents[1] / "tests" / "bench" / "peers" / "node_modules" / "@vladmandic" / "face-api" / "demo"
 PHOTOS = prepare.CACHE / "photos"
 TILES = 1500
+SHARE = (1 / 6, 1 / 2)
 SIDES = (24, 32, 48, 64, 96, 160)
 SHRUNK = (12, 16, 24, 32, 48, 64, 96)
 SMALL_EACH = 40
@@ -108,8 +110,8 @@ def tile_photos(data, picture, count=TILES, seed=1):
         size = (long, round(long * rng.uniform(0.6, 0.8)))
         size = size[::-1] if rng.random() < 0.3 else size
         photo, taken, name = background(rng, size, picture), [], f"tiles/{number:04}.jpg"
-        for index in at[len(rows) : len(rows) + int(rng.integers(1, 5))]:
-            side = int(rng.integers(64, 241))
+        for index in at[len(rows) : len(rows) + int(rng.integers(1, 4))]:
+            side = round(long * rng.uniform(*SHARE))
             degrees = round(float(rng.uniform(-15, 15)), 1) if rng.random() < 0.4 else 0
             half = reach(side, degrees)
             centre = place(rng, size, half, taken)
@@ -118,7 +120,7 @@ def tile_photos(data, picture, count=TILES, seed=1):
             taken.append((*centre, half))
             paste(photo, Image.fromarray(fer["images"][index]).convert("RGB"), centre, side, degrees)
             rows.append({"photo": name, "tile": int(index), "label": targets.EXPRESSIONS[label[index]], "x": centre[0],
-                         "y": centre[1], "side": side, "degrees": degrees})
+                         "y": centre[1], "side": side, "share": round(side / long, 3), "degrees": degrees})
         save(rng, photo, PHOTOS / name)
         number += 1
     write_csv(PHOTOS / "truth.csv", rows)
@@ -180,9 +182,10 @@ def small_photos(data, picture, seed=2):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=prepare.DATA)
-    data = parser.parse_args().data
-    shutil.rmtree(PHOTOS, ignore_errors=True)
-    PHOTOS.mkdir(parents=True)
-    picture = Image.open(data / "photos" / "coffee.png").convert("RGB")
-    print("tiles: %d in %d photos" % tile_photos(data, picture))
-    print("small: %d in %d photos" % small_photos(data, picture))
+    parser.add_argument("--only", choices=["tiles", "small"])
+    args = parser.parse_args()
+    picture = Image.open(args.data / "photos" / "coffee.png").convert("RGB")
+    for name, make in {"tiles": tile_photos, "small": small_photos}.items():
+        if args.only in (None, name):
+            shutil.rmtree(PHOTOS / name, ignore_errors=True)
+            print(f"{name}: %d in %d photos" % make(args.data, picture))

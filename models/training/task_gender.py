@@ -3,7 +3,7 @@
 The label is what annotators and an age-and-gender estimator saw in a picture, not what anybody is. The set's own
 numbers run the other way round than IMDB-WIKI's, so only its words are read. "train" and "valid" are our own split:
 one tenth is held out, the same share of every age decade, gender and ethnicity. The set holds pictures twice and more
-(one held-out picture in fifteen has a copy among the others), so copies of held-out pictures are left out of training.
+(one held-out picture in twelve has a copy among the others), so copies of held-out pictures are left out of training.
 """
 
 import numpy as np
@@ -89,7 +89,7 @@ class Gender:
         decade = np.minimum(self.age // 10, 8) * 10
         return {
             "age": np.array(["80 and over" if d == 80 else f"{d:02}-{d + 9:02}" for d in decade]),
-            "under 20": np.where(self.age < 20, "under 20", "20 and over"),
+            "age, in two": np.where(self.age < 20, "under 20", "20 and over"),
             "ethnicity": self.ethnicity,
         }
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialise
 
 NAME = "weights.safetensors"
 
@@ -14,7 +14,7 @@ def save(state, network, file):
     half = {k: v.half().contiguous() if v.is_floating_point() else v.contiguous() for k, v in state.items()}
     lost = [k for k, v in half.items() if v.is_floating_point() and not v.isfinite().all()]
     assert not lost, f"Cannot keep {lost} in half precision: value out of range"
-    save_file(half, file, metadata={"network": network})
+    Path(file).write_bytes(serialise(half, metadata={"network": network}))
 
 
 def load(file):

@@ -18,10 +18,13 @@ const TILE = 640;
 const OVERLAP = 64;
 /** Shorter side, in detector pixels, under which faces are near the limit of what a look can see. */
 const SMALL = 24;
-/** Candidates this good, yet not good enough, are looked at again close up. */
-const WEAK = 0.3;
+/** Candidates this good, yet not good enough, and this small are looked at again close up. */
+const WEAK = 0.15;
+const WEAK_SIDE = 40;
+/** A finer look that has not even a candidate like this is not followed by the finest. */
+const HINT = 0.05;
 /** Side of a close look in detector pixels, its width in boxes, and how many are taken at most. */
-const CLOSE = { side: 128, boxes: 2.5, most: 4 } as const;
+const CLOSE = { side: 128, boxes: 2.5, most: 5 } as const;
 /**
  * A face seen the right way up scores about 0.92; one upside down still passes for upright at 0.8,
  * with its points in the wrong places.
@@ -51,7 +54,8 @@ export interface DetectContext {
  *
  * Every picture gets one cheap look, and each doubtful candidate in it a close one. A finer look at
  * the whole follows only where nothing was found, or faces so small that others must have been
- * missed, and only where the picture has the pixels for it: a portrait never pays for the crowd.
+ * missed, the finest only where the finer one gives a hint, and both only where the picture has the
+ * pixels for them: a portrait never pays for the crowd.
  * Where no face is sure the picture is also looked at upside down and lying on its sides, and of
  * two readings of one face the better stays.
  */
@@ -66,13 +70,18 @@ export async function detect(context: DetectContext): Promise<Detection[]> {
   let candidates = await look(context, picture, first);
   candidates = [
     ...candidates,
-    ...await lookClosely(context, picture, candidates),
+    ...await lookClosely(context, picture, candidates, full / first),
   ];
   let faces = good(candidates);
+  let hinted = false;
   if (full > first * 1.25 && unsure(faces, full / first)) {
+    const finer = await context.picture(second);
+    const seen = await look(context, finer, second);
+    hinted = seen.length > 0;
     candidates = [
       ...candidates,
-      ...await look(context, await context.picture(second), second),
+      ...seen,
+      ...await lookClosely(context, finer, seen, full / second),
     ];
     faces = good(candidates);
   }
@@ -86,7 +95,7 @@ export async function detect(context: DetectContext): Promise<Detection[]> {
     ];
     faces = good(candidates);
   }
-  if (full > second * 1.25 && unsure(faces, full / second)) {
+  if (hinted && full > second * 1.25 && unsure(faces, full / second)) {
     const found = await lookInTiles(
       context,
       await context.picture(third),
@@ -107,20 +116,23 @@ function unsure(faces: readonly Detection[], unit: number): boolean {
     );
 }
 
-/** Looks at the best doubtful candidates one by one, each filling a small input. */
+/** Looks at the best doubtful small candidates one by one, each filling a small input. */
 async function lookClosely(
   context: DetectContext,
   picture: Scaled,
   candidates: readonly Detection[],
+  unit: number,
 ): Promise<Detection[]> {
   const { scale } = picture;
   const found: Detection[] = [];
   const doubtful: Detection[] = [];
-  for (const candidate of nms(candidates)) {
-    if (candidate.score >= context.minScore) found.push(candidate);
-    else if (
-      !found.some((face) => covers(face.boundingBox, candidate.boundingBox))
-    ) {
+  for (
+    const candidate of nms(candidates.filter(({ score }) => score >= WEAK))
+  ) {
+    const { boundingBox: box, score } = candidate;
+    const known = found.some((face) => covers(face.boundingBox, box));
+    if (score >= context.minScore) found.push(candidate);
+    else if (!known && Math.min(box.width, box.height) < WEAK_SIDE * unit) {
       doubtful.push(candidate);
     }
   }
@@ -145,7 +157,7 @@ function covers(outer: BoundingBox, inner: BoundingBox): boolean {
   return x >= 0 && y >= 0 && x <= outer.width && y <= outer.height;
 }
 
-/** One run of the detector: candidates of `WEAK` score and better, in full-size pixels. */
+/** One run of the detector: candidates of `HINT` score and better, in full-size pixels. */
 async function look(
   { backend, spec, minScore, signal }: DetectContext,
   { image, scale }: Scaled,
@@ -162,7 +174,7 @@ async function look(
     outputs,
     box.width,
     box.scale * scale,
-    Math.min(WEAK, minScore),
+    Math.min(HINT, minScore),
   );
   if (!region) return found;
   return found.map((face) => shift(face, region.x * scale, region.y * scale));

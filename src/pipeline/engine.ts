@@ -47,12 +47,12 @@ export interface EngineParts {
   limits: ImageLimits;
 }
 
-/** Longest side of the first decode: enough for both looks and for all but small faces. */
-const FIRST_DECODE = 640;
+/** Longest side of the first decode: what the first look needs. Finer looks and small faces decode again. */
+const FIRST_DECODE = 320;
 /** Picture pixels a face's box should span before it is read: the resolution of the training tiles. */
 const FACE_PIXELS = 40;
 /** Detections to which the landmark net gives less than this probability of a face are dropped. */
-const MIN_PRESENCE = 0.2;
+const MIN_PRESENCE = 0.5;
 
 /** An engine in this thread. */
 export function createEngine(parts: EngineParts): Engine {

@@ -16,6 +16,8 @@ export interface PastedTile {
   x: number;
   y: number;
   side: number;
+  /** That side as a share of the photo's longer one. */
+  share: number;
   degrees: number;
   /** The tile before pasting, gray. */
   pixels: Uint8Array;
@@ -38,6 +40,7 @@ export async function pastedTiles(): Promise<PastedTile[]> {
     x: Number(row.x),
     y: Number(row.y),
     side: Number(row.side),
+    share: Number(row.share),
     degrees: Number(row.degrees),
     pixels: pixels.subarray(index * TILE ** 2, (index + 1) * TILE ** 2),
   }));

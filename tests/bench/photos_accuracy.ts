@@ -92,14 +92,14 @@ await pipeline.close();
 await backend.close();
 
 const between = (low: number, high: number) =>
-  outcomes.filter((row) => row.side >= low && row.side < high);
+  outcomes.filter((row) => row.share >= low && row.share < high);
 const groups = [
   summarize("all", outcomes),
   summarize("upright", outcomes.filter((row) => row.degrees === 0)),
   summarize("turned up to 15°", outcomes.filter((row) => row.degrees !== 0)),
-  summarize("64–99 px", between(64, 100)),
-  summarize("100–159 px", between(100, 160)),
-  summarize("160–240 px", between(160, 241)),
+  summarize("1/6 to 1/4 of the photo", between(0, 1 / 4)),
+  summarize("1/4 to 1/3", between(1 / 4, 1 / 3)),
+  summarize("1/3 to 1/2", between(1 / 3, 1)),
   ...[...new Set(outcomes.map((row) => row.label))].map((label) =>
     summarize(label, outcomes.filter((row) => row.label === label))
   ),

@@ -99,20 +99,37 @@ Deno.test("detect() looks once, then turned, at a small picture without faces", 
   assert.deepEqual(looks, ["320x224", "320x224", "224x320", "224x320"]);
 });
 
-Deno.test("detect() looks ever closer at a large picture without faces", async () => {
+Deno.test("detect() looks at a large picture once finer, and no finer without a hint", async () => {
   const looks: string[] = [];
   await detect(context(plain(1920, 1280), blind(looks)));
-  assert.deepEqual(looks.slice(0, 5), [
+  assert.deepEqual(looks, [
     "320x224",
     "640x448",
     "320x224",
     "224x320",
     "224x320",
   ]);
+});
+
+Deno.test("detect() looks at tiles where the finer look gives a hint", async () => {
+  const looks: string[] = [];
+  const nothing = blind(looks);
+  const hinting: Backend = {
+    ...nothing,
+    async run(model, feeds) {
+      const outputs = await nothing.run(model, feeds);
+      if (looks.length === 2) {
+        outputs.cls_8!.data[0] = 0.1;
+        outputs.obj_8!.data[0] = 0.1;
+      }
+      return outputs;
+    },
+  };
+  await detect(context(plain(1920, 1280), hinting));
   const tiles = looks.slice(5);
+  assert.ok(tiles.length >= 6);
   assert.ok(
-    tiles.length >= 6 &&
-      tiles.every((size) => size.split("x").every((n) => +n <= 640)),
+    tiles.every((size) => size.split("x").every((side) => Number(side) <= 640)),
   );
 });
 

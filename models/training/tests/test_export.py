@@ -15,6 +15,7 @@ import goldens
 import graph
 import manifest
 import mini_xception
+import sequential_cnn
 import task_expression
 import train
 
@@ -40,6 +41,16 @@ def test_graph_equals_the_network_in_any_batch(exported):
     net, _, file = exported
     differences = export.check(net, HEADS, 64, file)
     assert max(differences.values()) <= export.TOLERANCE, differences
+
+
+def test_sequential_cnn_exports(tmp_path):
+    torch.manual_seed(1)
+    net = sequential_cnn.build(15).eval()
+    model = export.export(net, HEADS, 48, tmp_path / "net.onnx")
+    differences = export.check(net, HEADS, 48, tmp_path / "net.onnx")
+    assert max(differences.values()) <= export.TOLERANCE, differences
+    assert graph.describe(model)["outputs"][-1] == {"name": "evidence", "shape": ["batch", 8, 3, 3]}
+    assert "Dropout" not in {node.op_type for node in model.graph.node}
 
 
 def test_graph_is_as_the_manifest_promises(exported):

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+import mien_net
 import mini_xception
+import sequential_cnn
 import task_expression
 
 
@@ -25,6 +27,14 @@ def test_parameter_count(classes, total):
 
 def test_trainable_parameter_count():
     assert sum(p.numel() for p in mini_xception.build(7).parameters()) == 56_951
+
+
+def test_parameter_count_of_the_sequential_cnn():
+    assert stored(sequential_cnn.build(7)) == 642_935
+
+
+def test_shapes_of_the_sequential_cnn():
+    assert sequential_cnn.build(15).eval()(torch.zeros(2, 1, 48, 48)).shape == (2, 15, 3, 3)
 
 
 def test_shapes_of_every_stage(net):
@@ -53,9 +63,14 @@ def test_same_pooling_is_tensorflows(side, expected):
     assert torch.equal(pool(image - 100)[0, 0] + 100, torch.tensor(expected, dtype=torch.float32))
 
 
-def test_an_image_does_not_depend_on_its_batch(net):
+NETWORKS = pytest.mark.parametrize("module", [mini_xception, sequential_cnn, mien_net], ids=lambda module: module.__name__)
+
+
+@NETWORKS
+def test_an_image_does_not_depend_on_its_batch(module):
     gen = torch.Generator().manual_seed(2)
-    images = torch.rand(32, 1, 64, 64, generator=gen) * 2 - 1
+    net = module.build(15).eval()
+    images = torch.rand(32, 1, module.SIZE, module.SIZE, generator=gen) * 2 - 1
     order = torch.randperm(32, generator=gen)
     with torch.no_grad():
         alone = torch.cat([net(image[None]) for image in images])
@@ -63,10 +78,11 @@ def test_an_image_does_not_depend_on_its_batch(net):
             torch.testing.assert_close(net(images[order[:count]]), alone[order[:count]], rtol=0, atol=1e-4)
 
 
-def test_gradients_reach_every_parameter():
+@NETWORKS
+def test_gradients_reach_every_parameter(module):
     torch.manual_seed(3)
-    net = mini_xception.build(15).train()
-    logits = net(torch.rand(8, 1, 64, 64) * 2 - 1).mean((2, 3))
+    net = module.build(15).train()
+    logits = net(torch.rand(8, 1, module.SIZE, module.SIZE) * 2 - 1).mean((2, 3))
     torch.nn.functional.cross_entropy(logits, torch.arange(8)).backward()
     dead = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert dead == []
