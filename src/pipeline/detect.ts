@@ -24,7 +24,7 @@ const WEAK_SIDE = 40;
 /** A finer look that has not even a candidate like this is not followed by the finest. */
 const HINT = 0.05;
 /** Side of a close look in detector pixels, its width in boxes, and how many are taken at most. */
-const CLOSE = { side: 128, boxes: 2.5, most: 5 } as const;
+const CLOSE = { side: 96, boxes: 2.5, most: 5 } as const;
 /**
  * A face seen the right way up scores about 0.92; one upside down still passes for upright at 0.8,
  * with its points in the wrong places.

@@ -151,7 +151,7 @@ Deno.test("detect() pays for one look only where a large face is found", () =>
     assert.equal(faces.length, 1);
     assert.equal(looks[0], "1x3x224x320");
     assert.ok(
-      looks.slice(1).every((size) => size === "1x3x128x128"),
+      looks.slice(1).every((size) => size === "1x3x96x96"),
       looks.join(" "),
     );
   }));
