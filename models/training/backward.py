@@ -82,6 +82,8 @@ def forward(model):
     for node in model.graph.node:
         if node.op_type == "Constant":
             stored[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+        elif node.op_type == "Identity" and node.input[0] in stored:  # the exporter's, of equal weights
+            stored[node.output[0]] = stored[node.input[0]]
     output = next(o for o in model.graph.output if o.name == "evidence")
     classes = output.type.tensor_type.shape.dim[1].dim_value
     head = makers["evidence"]
@@ -98,14 +100,13 @@ def forward(model):
         copy.CopyFrom(node)
         copy.ClearField("name")
         if node.op_type == "Conv":
-            stride = attribute(node, "strides", [1, 1])
+            stride = attribute(node, "strides")
             while (maker := makers.get(copy.input[0])) and maker.op_type == "Slice":
                 start, _, axes, step = (stored[name].tolist() for name in maker.input[1:])
                 assert start == [0] and axes[0] > 1 and attribute(node, "kernel_shape") == [1, 1], maker.name
                 stride[axes[0] - 2] *= step[0]
                 copy.input[0] = maker.input[0]
-            del copy.attribute[[a.name for a in copy.attribute].index("strides")]
-            copy.attribute.append(helper.make_attribute("strides", stride))
+            next(a for a in copy.attribute if a.name == "strides").ints[:] = stride
             for name in node.input[1:]:
                 weights[name] = stored[name][:classes] if node is head else stored[name]
         if node.op_type == "MaxPool":

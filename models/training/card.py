@@ -15,6 +15,7 @@ import train
 
 CARDS = Path(__file__).parent / "cards"
 WEAK = 0.5
+LOW = 0.03
 
 
 def table(head, rows):
@@ -76,6 +77,19 @@ def conformal(measured):
     return table(["asked", "held", f"over {measured['repeats']} halvings", "mean set size", "empty sets"], rows)
 
 
+def heatmaps(checks):
+    """Both checks of every map, and what they were."""
+    rows = []
+    for row in checks["maps"]:
+        drops = [f"{row[key]:.2f}" for key in ("drop", "random", "otherFace")]
+        spread = f"{row['correlation']:.2f} ({row['least']:.2f} to {row['most']:.2f})"
+        p = "≤ 0.0001" if row["p"] <= 0.0001 else f"{row['p']:.4f}"
+        rows.append([row["map"], *drops, p, spread, "yes" if row["passes"] else "no"])
+    head = ["map", "drop", "random masks", "mask of another face", "p", "correlation (least to most)", "passes"]
+    about = f"{checks['n']} tiles of {checks['data']}; {checks['masks']} random masks a tile, {checks['networks']} networks"
+    return f"{table(head, rows)}\n\n{about}: `{checks['command']}`."
+
+
 def card(name):
     entry = manifest.entry(name)
     report = json.loads((manifest.MODELS / name / "evaluation.json").read_text())
@@ -112,6 +126,7 @@ def card(name):
         ece_after=f"{measured['ece']:.3f}",
         ece_repeated="{:.3f} ± {:.3f}".format(*measured["eceRepeated"]),
         conformal=conformal(measured),
+        heatmaps=heatmaps(entry["heatmapChecks"]) if "heatmapChecks" in entry else "Not checked yet.",
         **(people(entry, served, second) if "groups" in served else {}),
     )
 
@@ -120,8 +135,15 @@ def people(entry, served, aligned):
     """What a card says beyond that of a set that tells who is in its pictures."""
     template = json.loads(train.task(entry["task"]).TEMPLATE.read_text())
     rows = [[name, "{:.3f}, {:.3f}".format(*xy)] for name, xy in entry["inputs"][0]["template"].items()]
+    sides = [[f"{row['side']:.2f}", percent(row["accuracy"])] for row in served["framing"]]
+    low = [
+        f"{g['group']} ({percent(g['accuracy'])} of {g['n']:,})"
+        for groups in served["groups"].values() for g in groups if g["accuracy"] < served["accuracy"] - LOW
+    ]
     return {
         "groups": groups(served),
+        "low": "; ".join(low) or "none",
+        "framing": table(["side of the crop", "accuracy"], sides),
         "training": f"{served['protocol']['training']:,}",
         "held_out": f"{served['protocol']['heldOut']:,}",
         "copies": served["protocol"]["copiesLeftOut"],

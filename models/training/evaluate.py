@@ -15,6 +15,7 @@ from pathlib import Path
 
 import onnxruntime
 import torch
+import torch.nn.functional as F
 
 import augment
 import calibration
@@ -22,6 +23,8 @@ import manifest
 import measure_template
 import prepare
 import train
+
+SIDES = [0.8, 0.9, 1.0, 1.1, 1.25]  # of the crop, as a share of the one trained on
 
 
 def load_run(folder):
@@ -127,6 +130,19 @@ def aligned(entry, task, command):
     return {"data": f"{data}, found and aligned", "command": command, "found": round(found.double().mean().item(), 4), **block}
 
 
+def framing(entry, task):
+    """Accuracy of the served head on tiles cut tighter and looser than they were trained on; beyond the edge mirrored."""
+    output, (_, _, truth) = next(iter(task.HEADS.items()))
+    plain, rows = augment.plain(task.images, task.size), []
+    for side in SIDES:
+        theta = torch.tensor([[side, 0.0, 0.0], [0.0, side, 0.0]]).expand(len(plain), 2, 3)
+        grid = F.affine_grid(theta, plain.shape, align_corners=False)
+        logits = run_graph(entry, F.grid_sample(plain, grid, padding_mode="reflection", align_corners=False), [output])
+        hits = logits.argmax(1) == getattr(task, truth)
+        rows.append({"side": side, "accuracy": round(hits.double().mean().item(), 4)})
+    return rows
+
+
 def plot(report, title, file):
     """Row-normalised confusion matrices side by side."""
     import matplotlib
@@ -164,7 +180,7 @@ def main(args):
         report = evaluate(logits, task, command, entry["calibration"]["temperature"])
         if task.PEOPLE:
             report.append(aligned(entry, task, command))
-            report[0]["protocol"] = task.protocol()
+            report[0] |= {"framing": framing(entry, task), "protocol": task.protocol()}
         brief = ("data", "n", "accuracy", "macroF1", "ece", "command")
         manifest.update(entry | {"metrics": [{key: block[key] for key in brief} for block in report]})
     text = json.dumps(report, indent=2)

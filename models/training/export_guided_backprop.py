@@ -53,6 +53,9 @@ def reference(model, image, target, rule, decisions=None):
         if node.op_type == "Constant":
             stored[node.output[0]] = numpy_helper.to_array(get["value"])
             continue
+        if node.op_type == "Identity":
+            stored[node.output[0]] = stored[node.input[0]]
+            continue
         x, rest, name = known[node.input[0]], node.input[1:], node.output[0]
         if node.op_type == "Conv":
             weights = [torch.tensor(stored[name], dtype=x.dtype) for name in rest]
@@ -154,7 +157,10 @@ def main(name):
     text = json.dumps(golden(model, graph, shape, classes), indent=2)
     file.with_name("golden_guided_backprop.json").write_text(text + "\n")
     facts = manifest.file_facts(file)
-    manifest.update(manifest.entry(name) | {"graphs": {"guidedBackprop": facts}})
+    manifest.update(manifest.entry(name) | {
+        "graphs": entry.get("graphs", {}) | {"guidedBackprop": facts},
+        "explanations": list(dict.fromkeys([*entry["explanations"], "guidedBackprop"])),
+    })
     print(json.dumps({"bytes": facts["bytes"], "differences": differences}, indent=2))
 
 

@@ -1,6 +1,6 @@
 """Perceived gender presentation on UTKFace, two labels.
 
-The label is what annotators and an age-and-gender estimator saw in a picture, not what anybody is. The set's own
+The label is what an algorithm guessed and an annotator saw in a picture, not what anybody is. The set's own
 numbers run the other way round than IMDB-WIKI's, so only its words are read. "train" and "valid" are our own split:
 one tenth is held out, the same share of every age decade, gender and ethnicity. The set holds pictures twice and more
 (one held-out picture in twelve has a copy among the others), so copies of held-out pictures are left out of training.

@@ -7,7 +7,7 @@ export interface Backend {
   /**
    * Runs a model.
    *
-   * @param model A name in the manifest.
+   * @param model A name in the manifest, or `name#graph` for one of its further graphs.
    * @param feeds Input tensors by name; the first axis is the batch.
    * @param options `outputs` limits what is computed and returned (default: all).
    */

@@ -11,7 +11,7 @@ import type { ModelSpec, ModelStore } from "./manifest.ts";
 import type { Plan } from "./options.ts";
 import { toLandmarks } from "./postprocess.ts";
 import { LANDMARK_ORDER } from "./preprocess.ts";
-import { alignFaces, readFaces } from "./reading.ts";
+import { alignFaces, readFaces, readSaliency } from "./reading.ts";
 
 /** What the engine answers; the pipeline adds the request's id. */
 export type EngineAnswer = Omit<Analysis, "requestId">;
@@ -125,17 +125,27 @@ export function createEngine(parts: EngineParts): Engine {
       () => alignFaces(faces, spec, picture),
     );
     const context = signal ? { backend, signal } : { backend };
-    const wanted = plan.explain === "none"
-      ? ["logits"]
-      : ["logits", plan.explain];
-    const [expression, gender] = await clock.time("classifyMs", async () => [
-      needsExpression(plan) && faces.length > 0
-        ? await readFaces(aligned, wanted, context)
-        : undefined,
-      plan.attributes.includes("gender") && faces.length > 0
-        ? await readGender(faces, picture, context)
-        : undefined,
-    ]);
+    const wanted = plan.explain === "evidence"
+      ? ["logits", "evidence"]
+      : ["logits"];
+    const expression = needsExpression(plan) && faces.length > 0
+      ? await clock.time(
+        "classifyMs",
+        () => readFaces(aligned, wanted, context),
+      )
+      : undefined;
+    const gender = plan.attributes.includes("gender") && faces.length > 0
+      ? await clock.time(
+        "classifyMs",
+        () => readGender(faces, picture, context),
+      )
+      : undefined;
+    if (expression && plan.explain === "guidedBackprop") {
+      expression.saliency = await clock.time(
+        "explainMs",
+        () => readSaliency(aligned, expression.logits!, context),
+      );
+    }
     const answer: Face[] = [];
     for (const [index, face] of faces.entries()) {
       answer.push(

@@ -38,12 +38,25 @@ export function evidenceMap(
   };
 }
 
-/** Scales a map to 0–1 and renders it over the face. */
+/** How much each sample of one face matters, whatever the direction: `[batch, 1, side, side]`. */
+export function saliencyMap(
+  { data, dims }: Tensor,
+  face: number,
+): Pick<HeatmapInput, "values" | "width" | "height"> {
+  const height = dims[2]!, width = dims[3]!, start = face * height * width;
+  return {
+    values: data.subarray(start, start + height * width).map(Math.abs),
+    width,
+    height,
+  };
+}
+
+/** Scales a map to 0–1, to six decimals, and renders it over the face. */
 export async function explain(input: HeatmapInput): Promise<Explanation> {
   const raw = Array.from(input.values);
   const min = Math.min(...raw), max = Math.max(...raw);
   const values = raw.map((value) =>
-    max > min ? (value - min) / (max - min) : 0
+    max > min ? Math.round((value - min) / (max - min) * 1e6) / 1e6 : 0
   );
   const grid = { width: input.width, height: input.height, min, max, values };
   const png = await encodePng({

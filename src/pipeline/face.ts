@@ -1,7 +1,7 @@
 import type { Face, GenderLabel } from "../types.ts";
 import type { Clock } from "./clock.ts";
 import type { Scaled } from "./detect.ts";
-import { evidenceMap, explain } from "./explain.ts";
+import { evidenceMap, explain, saliencyMap } from "./explain.ts";
 import type { RawImage, Similarity } from "./image.ts";
 import type { LocatedFace } from "./landmarks.ts";
 import { type ModelSpec, servedLabels } from "./manifest.ts";
@@ -93,22 +93,15 @@ export async function describeFace(input: FaceFacts): Promise<Face> {
       answer.expression.labelSet = labelSet(scores, thresholds, plan.coverage);
     }
   }
-  if (plan.explain === "evidence") {
-    const map = evidenceMap(
-      outputs.evidence!,
-      index,
-      labels.indexOf(best.label),
-    );
+  const { explain: method } = plan;
+  if (method !== "none") {
+    const map = method === "guidedBackprop"
+      ? saliencyMap(outputs.saliency!, index)
+      : evidenceMap(outputs.evidence!, index, labels.indexOf(best.label));
+    const { label } = best;
     answer.explanation = await input.clock.time(
       "explainMs",
-      () =>
-        explain({
-          ...map,
-          method: "evidence",
-          label: best.label,
-          face: samples,
-          side,
-        }),
+      () => explain({ ...map, method, label, face: samples, side }),
     );
   }
   return answer;

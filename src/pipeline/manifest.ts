@@ -148,9 +148,18 @@ export class ModelStore {
     return spec;
   }
 
-  /** A model's weights, checked. @throws {Error} when the file is not the one the manifest names */
-  bytes(name: string): Promise<Uint8Array<ArrayBuffer>> {
-    const spec = this.get(name);
+  /**
+   * A model's weights, or with `name#graph` those of one of its further graphs, checked.
+   *
+   * @throws {Error} when the file is not the one the manifest names
+   */
+  bytes(model: string): Promise<Uint8Array<ArrayBuffer>> {
+    const [name, graph] = model.split("#") as [string, string | undefined];
+    const spec = this.get(name), further = graph && spec.graphs?.[graph];
+    if (further) return this.file(further.file, further.sha256);
+    if (graph) {
+      throw new RangeError(`Cannot load ${model}: there is no such graph`);
+    }
     if (spec.file === null) {
       throw new RangeError(`Cannot load ${name}: only a GPU server has it`);
     }

@@ -33,24 +33,52 @@ export function alignFaces(
   return { spec, maps, samples };
 }
 
+/**
+ * How much each input sample moves the winning logit, by guided backpropagation: `saliency`,
+ * shaped as the input.
+ */
+export async function readSaliency(
+  aligned: AlignedFaces,
+  logits: Tensor,
+  context: { backend: Backend; signal?: AbortSignal },
+): Promise<Tensor> {
+  const { spec } = aligned, { dims } = logits;
+  const target = new Float32Array(logits.data.length);
+  for (let face = 0; face < dims[0]!; face++) {
+    const values = row(logits, face);
+    row({ data: target, dims }, face)[values.indexOf(Math.max(...values))] = 1;
+  }
+  const { saliency } = await context.backend.run(
+    `${spec.name}#guidedBackprop`,
+    { ...batch(aligned), target: { data: target, dims } },
+    context.signal ? { signal: context.signal } : {},
+  );
+  return saliency!;
+}
+
 /** Runs a model on all its aligned faces as one batch. */
 export async function readFaces(
-  { spec, samples }: AlignedFaces,
+  aligned: AlignedFaces,
   outputs: readonly string[],
   context: { backend: Backend; signal?: AbortSignal },
 ): Promise<Record<string, Tensor>> {
+  const { backend, signal } = context;
+  return await backend.run(
+    aligned.spec.name,
+    batch(aligned),
+    signal ? { outputs, signal } : { outputs },
+  );
+}
+
+/** The model's input: every face's samples, scaled as the model wants them. */
+function batch({ spec, samples }: AlignedFaces): Record<string, Tensor> {
   const input = spec.inputs[0]!, length = samples[0]!.length;
   const data = new Float32Array(samples.length * length);
   samples.forEach((face, index) =>
     scaleInto(face, input, data, index * length)
   );
   const dims = [samples.length, ...input.shape.slice(1).map(Number)];
-  const { backend, signal } = context;
-  return await backend.run(
-    spec.name,
-    { [input.name]: { data, dims } },
-    signal ? { outputs, signal } : { outputs },
-  );
+  return { [input.name]: { data, dims } };
 }
 
 /** One face's row of an output whose first axis is the batch. */

@@ -6,6 +6,12 @@ import type { Tensor } from "./postprocess.ts";
 /** The runtime's own Worker: onnxruntime-web puts Node's in its place while it starts. */
 const { Worker } = globalThis;
 
+/** What a graph that explains takes and gives. */
+const GRAPH = {
+  inputs: [{ name: "image" }, { name: "target" }],
+  outputs: [{ name: "saliency" }],
+};
+
 let last: Promise<unknown> = Promise.resolve();
 
 /** The package has one heap and stack for all its sessions: calls that overlap corrupt each other. */
@@ -26,7 +32,8 @@ export function createWasmBackend(models: ModelStore): Backend {
   const sessions = new Map<string, Promise<ort.InferenceSession>>();
 
   async function create(model: string): Promise<ort.InferenceSession> {
-    const spec = models.get(model);
+    const [name, graph] = model.split("#") as [string, string | undefined];
+    const { inputs, outputs } = graph ? GRAPH : models.get(name);
     const bytes = await models.bytes(model);
     const session = await inTurn(() =>
       ort.InferenceSession.create(bytes, {
@@ -37,8 +44,8 @@ export function createWasmBackend(models: ModelStore): Backend {
     );
     for (
       const [kind, names, wanted] of [
-        ["input", session.inputNames, spec.inputs],
-        ["output", session.outputNames, spec.outputs],
+        ["input", session.inputNames, inputs],
+        ["output", session.outputNames, outputs],
       ] as const
     ) {
       for (const { name } of wanted) {

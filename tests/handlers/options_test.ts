@@ -110,7 +110,6 @@ const UNSUPPORTED: [query: string, detail: RegExp][] = [
   ["attributes=gender", /gender.*expression.*quality/],
   ["attributes=expression,gender", /gender/],
   ["explain=gradCam", /gradCam.*expression_mini_xception.*evidence/],
-  ["explain=guidedBackprop", /guidedBackprop.*evidence/],
   ["explain=attention", /attention.*evidence/],
   ["explain=difference", /difference.*evidence/],
   ["route=gpu", /route=gpu.*edge/],

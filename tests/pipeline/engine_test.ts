@@ -297,6 +297,33 @@ Deno.test("analyze() explains by evidence: the grid gives back the winning logit
     assert.match(image, /^data:image\/png;base64,iVBORw0KGgo/);
   }));
 
+Deno.test("analyze() explains by guided backpropagation, face by face", () =>
+  withEngine(async (engine) => {
+    const image = await astronaut();
+    const two = remap(image, 1024, 512, (x, y, c) => {
+      const value = pixel(image, x % 512, y, c);
+      return x < 512 ? value : 0.6 * value;
+    });
+    const { faces, timing } = await engine.analyze(
+      await encodePng(two),
+      plan({ explain: "guidedBackprop" }),
+    );
+    assert.equal(faces.length, 2);
+    assert.ok(timing.explainMs > 0);
+    for (const { explanation, expression } of faces) {
+      const { grid, method, label } = explanation!;
+      assert.deepEqual([method, label], ["guidedBackprop", expression!.label]);
+      assert.deepEqual([grid.width, grid.height], [64, 64]);
+      assert.ok(grid.min >= 0 && grid.max > grid.min);
+      assert.deepEqual(
+        [Math.min(...grid.values), Math.max(...grid.values)],
+        [0, 1],
+      );
+    }
+    const [a, b] = faces.map((face) => face.explanation!.grid.values);
+    assert.notDeepEqual(a, b);
+  }));
+
 Deno.test("analyze() of a crop skips detection and says so", () =>
   withEngine(async (engine) => {
     const { data } = { data: new Uint8Array(64 * 64).fill(99) };

@@ -138,6 +138,51 @@ for (const spec of models.specs) {
   });
 }
 
+interface GraphGolden {
+  input: { shape: number[]; amplitude: number };
+  target: { shape: number[]; values: number[] };
+  tolerance: number;
+  outputs: { saliency: { shape: number[]; values: string } };
+}
+
+for (const spec of models.specs.filter((spec) => spec.graphs?.guidedBackprop)) {
+  Deno.test(`${spec.name}: WASM gives Python's guided backpropagation`, async () => {
+    const file = await golden<GraphGolden>(
+      `models/${spec.name}/golden_guided_backprop.json`,
+    );
+    const { shape, amplitude } = file.input;
+    const length = shape.reduce((product, side) => product * side, 1);
+    const data = Float32Array.from(
+      { length },
+      (_, i) => Math.sin(i * 0.05) * amplitude,
+    );
+    const { saliency: expected } = file.outputs;
+    const bytes = Uint8Array.from(
+      atob(expected.values),
+      (letter) => letter.charCodeAt(0),
+    );
+    await withBackend(async (backend) => {
+      const { saliency } = await backend.run(`${spec.name}#guidedBackprop`, {
+        image: { data, dims: shape },
+        target: {
+          data: new Float32Array(file.target.values),
+          dims: file.target.shape,
+        },
+      });
+      assert.deepEqual([...saliency!.dims], expected.shape);
+      new Float32Array(bytes.buffer).forEach((value, i) =>
+        near(saliency!.data[i]!, value, file.tolerance, `sample ${i}`)
+      );
+    });
+  });
+}
+
+Deno.test("createWasmBackend() names a graph that is not there", () =>
+  withBackend(async (backend) => {
+    const { name } = models.forTask("expression");
+    await assert.rejects(backend.load(`${name}#nothing`), /no such graph/);
+  }));
+
 for (const spec of models.specs.filter((spec) => spec.task === "expression")) {
   Deno.test(`${spec.name}: serves the eight labels in the contract's order`, () => {
     assert.deepEqual(servedLabels(spec), EXPRESSIONS);
@@ -178,7 +223,7 @@ Deno.test("ModelStore refuses weights whose hash is not the manifest's", async (
   );
   await assert.rejects(store.bytes(first!.name), /sha256 is [0-9a-f]{64}, not/);
   const problems = await verifyModel(store, first!);
-  assert.equal(problems.length, 1);
+  assert.equal(problems.length, 1 + Object.keys(first!.graphs ?? {}).length);
 });
 
 Deno.test("ModelStore.get() names a model it does not have", () => {

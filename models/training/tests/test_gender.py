@@ -152,6 +152,8 @@ def test_from_training_to_card(data, tmp_path, monkeypatch):
     evaluate.main(type("Arguments", (), arguments))
     bare, aligned = manifest.entry(name)["metrics"]
     assert bare["n"] == 40 and aligned["n"] == 39 and "found and aligned" in aligned["data"]
+    report = json.loads((tmp_path / name / "evaluation.json").read_text())
+    assert {row["side"]: row["accuracy"] for row in report[0]["framing"]}[1.0] == bare["accuracy"]
     text = card.card(name)
     assert "| 00-09 |" in text and "| other |" in text and "$" not in text
 
