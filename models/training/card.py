@@ -136,6 +136,7 @@ def people(entry, served, aligned):
     template = json.loads(train.task(entry["task"]).TEMPLATE.read_text())
     rows = [[name, "{:.3f}, {:.3f}".format(*xy)] for name, xy in entry["inputs"][0]["template"].items()]
     sides = [[f"{row['side']:.2f}", percent(row["accuracy"])] for row in served["framing"]]
+    sizes = [[row["pixels"], percent(row["accuracy"])] for row in served["resolution"]]
     low = [
         f"{g['group']} ({percent(g['accuracy'])} of {g['n']:,})"
         for groups in served["groups"].values() for g in groups if g["accuracy"] < served["accuracy"] - LOW
@@ -144,6 +145,7 @@ def people(entry, served, aligned):
         "groups": groups(served),
         "low": "; ".join(low) or "none",
         "framing": table(["side of the crop", "accuracy"], sides),
+        "resolution": table(["side of the tile, pixels", "accuracy"], sizes),
         "training": f"{served['protocol']['training']:,}",
         "held_out": f"{served['protocol']['heldOut']:,}",
         "copies": served["protocol"]["copiesLeftOut"],

@@ -25,6 +25,7 @@ import prepare
 import train
 
 SIDES = [0.8, 0.9, 1.0, 1.1, 1.25]  # of the crop, as a share of the one trained on
+PIXELS = [48, 32, 24, 16]  # a side of the tile, before it is enlarged again
 
 
 def load_run(folder):
@@ -130,16 +131,31 @@ def aligned(entry, task, command):
     return {"data": f"{data}, found and aligned", "command": command, "found": round(found.double().mean().item(), 4), **block}
 
 
-def framing(entry, task):
-    """Accuracy of the served head on tiles cut tighter and looser than they were trained on; beyond the edge mirrored."""
+def accuracy(entry, task, images):
+    """Share of right labels of the served head for other pictures of the task's faces."""
     output, (_, _, truth) = next(iter(task.HEADS.items()))
+    hits = run_graph(entry, images, [output]).argmax(1) == getattr(task, truth)
+    return round(hits.double().mean().item(), 4)
+
+
+def framing(entry, task):
+    """Accuracy on tiles cut tighter and looser than they were trained on; beyond the edge mirrored."""
     plain, rows = augment.plain(task.images, task.size), []
     for side in SIDES:
         theta = torch.tensor([[side, 0.0, 0.0], [0.0, side, 0.0]]).expand(len(plain), 2, 3)
         grid = F.affine_grid(theta, plain.shape, align_corners=False)
-        logits = run_graph(entry, F.grid_sample(plain, grid, padding_mode="reflection", align_corners=False), [output])
-        hits = logits.argmax(1) == getattr(task, truth)
-        rows.append({"side": side, "accuracy": round(hits.double().mean().item(), 4)})
+        images = F.grid_sample(plain, grid, padding_mode="reflection", align_corners=False)
+        rows.append({"side": side, "accuracy": accuracy(entry, task, images)})
+    return rows
+
+
+def resolution(entry, task):
+    """Accuracy on tiles that were shrunk before: faces of fewer pixels."""
+    plain, rows = augment.plain(task.images, task.size), []
+    for pixels in PIXELS:
+        small = F.interpolate(plain, (pixels, pixels), mode="bilinear", antialias=True, align_corners=False)
+        images = F.interpolate(small, plain.shape[2:], mode="bilinear", align_corners=False)
+        rows.append({"pixels": pixels, "accuracy": accuracy(entry, task, images)})
     return rows
 
 
@@ -180,7 +196,7 @@ def main(args):
         report = evaluate(logits, task, command, entry["calibration"]["temperature"])
         if task.PEOPLE:
             report.append(aligned(entry, task, command))
-            report[0] |= {"framing": framing(entry, task), "protocol": task.protocol()}
+            report[0] |= {"framing": framing(entry, task), "resolution": resolution(entry, task), "protocol": task.protocol()}
         brief = ("data", "n", "accuracy", "macroF1", "ece", "command")
         manifest.update(entry | {"metrics": [{key: block[key] for key in brief} for block in report]})
     text = json.dumps(report, indent=2)

@@ -53,11 +53,13 @@ export function parseArguments(args: string[]): Arguments {
   if (!help && positionals.length === 0) {
     throw new UsageError("Name at least one image");
   }
-  const attributes = parseAttributes(
+  let attributes = parseAttributes(
     values.attributes ?? "expression,landmarks,quality",
   );
   if (values.neutral !== undefined && !attributes.includes("actionUnits")) {
-    attributes.push("actionUnits");
+    attributes = attributes === "all"
+      ? ["actionUnits"]
+      : [...attributes, "actionUnits"];
   }
   const explain = values.explain ?? "none";
   if (!METHODS.includes(explain)) {
@@ -131,8 +133,8 @@ function parse(args: string[]): Parsed {
   }
 }
 
-function parseAttributes(list: string): Attribute[] {
-  if (list === "all") return [...ATTRIBUTES];
+function parseAttributes(list: string): Attribute[] | "all" {
+  if (list === "all") return list;
   return list.split(",").map((name) => {
     const attribute = ATTRIBUTES.find((known) => known === name.trim());
     if (attribute) return attribute;

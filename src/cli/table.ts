@@ -42,11 +42,17 @@ export function formatAnalysis(
     }  ${image.width} x ${image.height}  ${image.type}  ${count}`,
   ];
   if (faces.length > 0) {
-    const rows = faces.map(toRow);
-    const widths = HEADINGS.map((heading, column) =>
+    const withGender = faces.some((face) => face.gender);
+    const headings = withGender ? [...HEADINGS, "gender"] : HEADINGS;
+    const rows = faces.map((face, index) =>
+      withGender
+        ? [...toRow(face, index), formatScore(face.gender)]
+        : toRow(face, index)
+    );
+    const widths = headings.map((heading, column) =>
       Math.max(heading.length, ...rows.map((row) => row[column]!.length))
     );
-    lines.push(paint("dim", layOut(HEADINGS, widths).join("  ").trimEnd()));
+    lines.push(paint("dim", layOut(headings, widths).join("  ").trimEnd()));
     for (const row of rows) {
       const cells = layOut(row, widths);
       cells[4] = paint(row[4] === "certain" ? "green" : "yellow", cells[4]!);

@@ -85,7 +85,7 @@ const ATTRIBUTES: [query: string, keys: string[]][] = [
   ["", ["expression"]],
   ["attributes=quality", ["quality"]],
   ["attributes=quality,landmarks", ["landmarks", "quality"]],
-  ["attributes=all", ["expression", "landmarks", "quality"]],
+  ["attributes=all", ["expression", "gender", "landmarks", "quality"]],
   ["attributes=quality&explain=evidence", ["explanation", "quality"]],
 ];
 

@@ -181,8 +181,8 @@ const CASES: Case[] = [
   {
     what: "an option that has not landed",
     code: "unsupported_option",
-    detail: /gender.*quality/,
-    path: "/v1/analyze?attributes=gender",
+    detail: /actionUnits.*quality/,
+    path: "/v1/analyze?attributes=actionUnits",
   },
   {
     what: "a request over the rate",

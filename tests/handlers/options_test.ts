@@ -107,8 +107,7 @@ for (const [query, path] of REFUSED) {
 
 const UNSUPPORTED: [query: string, detail: RegExp][] = [
   ["attributes=actionUnits", /actionUnits.*expression.*quality/],
-  ["attributes=gender", /gender.*expression.*quality/],
-  ["attributes=expression,gender", /gender/],
+  ["attributes=expression,actionUnits", /actionUnits/],
   ["explain=gradCam", /gradCam.*expression_mini_xception.*evidence/],
   ["explain=attention", /attention.*evidence/],
   ["explain=difference", /difference.*evidence/],

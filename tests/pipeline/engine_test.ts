@@ -297,6 +297,20 @@ Deno.test("analyze() explains by evidence: the grid gives back the winning logit
     assert.match(image, /^data:image\/png;base64,iVBORw0KGgo/);
   }));
 
+Deno.test("analyze() reads gender only when asked, and names the data's terms", () =>
+  withEngine(async (engine) => {
+    const bytes = await fixture("astronaut.jpg");
+    const [plain] = (await engine.analyze(bytes, plan())).faces;
+    assert.equal(plain!.gender, undefined);
+    assert.doesNotMatch(plain!.provenance.dataLicense!, /research/);
+    const options = plan({ attributes: ["gender"] });
+    const [face] = (await engine.analyze(bytes, options)).faces;
+    assert.equal(face!.gender!.label, "woman");
+    assert.ok(face!.gender!.score > 0.5 && face!.gender!.score <= 1);
+    assert.equal(face!.expression, undefined);
+    assert.match(face!.provenance.dataLicense!, /research/);
+  }));
+
 Deno.test("analyze() explains by guided backpropagation, face by face", () =>
   withEngine(async (engine) => {
     const image = await astronaut();
