@@ -24,6 +24,7 @@ import { RequestError, toProblem } from "./problem.ts";
 import { RateLimiter } from "./rate_limit.ts";
 
 export {
+  type Calibration,
   type CallOptions,
   createPipeline,
   type Metric,

@@ -12,6 +12,7 @@ import { Pool, type PoolState } from "./pool.ts";
 
 export { PipelineError } from "./error.ts";
 export {
+  type Calibration,
   type Metric,
   type ModelFile,
   type ModelSpec,
