@@ -15,8 +15,11 @@ GRAY = np.array([0.299, 0.587, 0.114])
 FILE = Path(__file__).parent / "template.json"
 # YuNet-s on 600 FER2013 valid tiles; serves until measure_template.py has written the file above.
 FIRST = {
-    "rightEye": [0.302, 0.372], "leftEye": [0.684, 0.377], "noseTip": [0.482, 0.584],
-    "rightMouthCorner": [0.330, 0.754], "leftMouthCorner": [0.640, 0.762],
+    "rightEye": [0.302, 0.372],
+    "leftEye": [0.684, 0.377],
+    "noseTip": [0.482, 0.584],
+    "rightMouthCorner": [0.330, 0.754],
+    "leftMouthCorner": [0.640, 0.762],
 }
 
 

@@ -46,7 +46,9 @@ def warp(tiles, size, gen, rotation=ROTATION, scale=SCALE, shift=SHIFT):
     cos, sin = angle.cos() / zoom, angle.sin() / zoom
     theta = torch.stack([torch.stack([cos * flip, -sin, dx], 1), torch.stack([sin * flip, cos, dy], 1)], 1)
     grid = F.affine_grid(theta, (n, 1, size, size), align_corners=False)
-    return F.grid_sample(tiles[:, None].float() / 255, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    return F.grid_sample(
+        tiles[:, None].float() / 255, grid, mode="bilinear", padding_mode="reflection", align_corners=False
+    )
 
 
 def photometric(images, gen, contrast=CONTRAST, brightness=BRIGHTNESS, erase=ERASE):
@@ -61,7 +63,12 @@ def photometric(images, gen, contrast=CONTRAST, brightness=BRIGHTNESS, erase=ERA
     y0, x0 = torch.rand(n, generator=gen) * (h - eh), torch.rand(n, generator=gen) * (w - ew)
     fill = torch.rand(n, generator=gen).view(n, 1, 1, 1)
     ys, xs = torch.arange(h).view(1, h, 1), torch.arange(w).view(1, 1, w)
-    box = (ys >= y0.view(n, 1, 1)) & (ys < (y0 + eh).view(n, 1, 1)) & (xs >= x0.view(n, 1, 1)) & (xs < (x0 + ew).view(n, 1, 1))
+    box = (
+        (ys >= y0.view(n, 1, 1))
+        & (ys < (y0 + eh).view(n, 1, 1))
+        & (xs >= x0.view(n, 1, 1))
+        & (xs < (x0 + ew).view(n, 1, 1))
+    )
     return torch.where((box & on.view(n, 1, 1))[:, None], fill, images)
 
 

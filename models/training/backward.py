@@ -59,7 +59,10 @@ def differentiate(model, rule="guided"):
     shaped = {"image": ["batch", *size], "target": ["batch", classes], "saliency": ["batch", *size]}
     values = {n: helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shaped.items()}
     graph = helper.make_graph(
-        out.nodes, f"{rule} backward", [values["image"], values["target"]], [values["saliency"]],
+        out.nodes,
+        f"{rule} backward",
+        [values["image"], values["target"]],
+        [values["saliency"]],
         [numpy_helper.from_array(value, name) for name, value in out.weights.items()],
     )
     written = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -141,8 +144,16 @@ def through_conv(out, node, gradient, shapes, rule):
     if strides != [1, 1]:
         sizes = zip(shapes[node.input[0]], shapes[node.output[0]], strides, kernel, pads[:2], pads[2:])
         missing = [size - ((made - 1) * stride + k - a - b) for size, made, stride, k, a, b in sizes]
-        return out.add("ConvTranspose", gradient, weight, group=group, kernel_shape=kernel, pads=pads,
-                       strides=strides, output_padding=missing)
+        return out.add(
+            "ConvTranspose",
+            gradient,
+            weight,
+            group=group,
+            kernel_shape=kernel,
+            pads=pads,
+            strides=strides,
+            output_padding=missing,
+        )
     if group == 1:
         weight = out.add("Transpose", weight, perm=[1, 0, 2, 3])
     else:

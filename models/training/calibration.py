@@ -73,8 +73,14 @@ def measure(logits, labels, temperature, thresholds):
         sets = label_sets(scores, thresholds[f"{asked:g}"])
         sizes = sets.sum(1)
         holds = sets.gather(1, labels[:, None]).double().mean().item()
-        rows.append({"asked": asked, "coverage": holds, "meanSetSize": sizes.double().mean().item(),
-                     "empty": (sizes == 0).double().mean().item()})
+        rows.append(
+            {
+                "asked": asked,
+                "coverage": holds,
+                "meanSetSize": sizes.double().mean().item(),
+                "empty": (sizes == 0).double().mean().item(),
+            }
+        )
     return {"ece": ece(scores, labels), "conformal": rows}
 
 
@@ -98,12 +104,17 @@ def calibrate(logits, labels):
     return {
         "temperature": temperature,
         "conformal": {"method": "lac", "thresholds": thresholds},
-        "measured": rounded({
-            "fittedOn": len(fitted), "n": len(held), "repeats": REPEATS,
-            "eceUncalibrated": ece(logits[held].softmax(1), labels[held]),
-            "ece": measured["ece"], "eceRepeated": [errors.mean().item(), errors.std().item()],
-            "conformal": measured["conformal"],
-        }),
+        "measured": rounded(
+            {
+                "fittedOn": len(fitted),
+                "n": len(held),
+                "repeats": REPEATS,
+                "eceUncalibrated": ece(logits[held].softmax(1), labels[held]),
+                "ece": measured["ece"],
+                "eceRepeated": [errors.mean().item(), errors.std().item()],
+                "conformal": measured["conformal"],
+            }
+        ),
     }
 
 

@@ -62,7 +62,10 @@ def groups(block):
     tables = []
     for heading, groups in block["groups"].items():
         head = [heading, "images", "accuracy", *(f"{label} found" for label in block["labels"]), "gap, points"]
-        rows = [[g["group"], f"{g['n']:,}", percent(g["accuracy"]), *map(share, g["recall"]), gap(g["recall"])] for g in groups]
+        rows = [
+            [g["group"], f"{g['n']:,}", percent(g["accuracy"]), *map(share, g["recall"]), gap(g["recall"])]
+            for g in groups
+        ]
         tables.append(table(head, rows))
     return "\n\n".join(tables)
 
@@ -86,7 +89,9 @@ def heatmaps(checks):
         p = "≤ 0.0001" if row["p"] <= 0.0001 else f"{row['p']:.4f}"
         rows.append([row["map"], *drops, p, spread, "yes" if row["passes"] else "no"])
     head = ["map", "drop", "random masks", "mask of another face", "p", "correlation (least to most)", "passes"]
-    about = f"{checks['n']} tiles of {checks['data']}; {checks['masks']} random masks a tile, {checks['networks']} networks"
+    about = (
+        f"{checks['n']} tiles of {checks['data']}; {checks['masks']} random masks a tile, {checks['networks']} networks"
+    )
     return f"{table(head, rows)}\n\n{about}: `{checks['command']}`."
 
 
@@ -139,7 +144,9 @@ def people(entry, served, aligned):
     sizes = [[row["pixels"], percent(row["accuracy"])] for row in served["resolution"]]
     low = [
         f"{g['group']} ({percent(g['accuracy'])} of {g['n']:,})"
-        for groups in served["groups"].values() for g in groups if g["accuracy"] < served["accuracy"] - LOW
+        for groups in served["groups"].values()
+        for g in groups
+        if g["accuracy"] < served["accuracy"] - LOW
     ]
     return {
         "groups": groups(served),

@@ -79,7 +79,9 @@ def with_random_weights(model, seed):
         if weight.data_type == onnx.TensorProto.FLOAT:
             shape = tuple(weight.dims)
             scale = math.sqrt(2 / math.prod(shape[1:])) if len(shape) > 1 else 0
-            weight.CopyFrom(numpy_helper.from_array((gen.standard_normal(shape) * scale).astype(np.float32), weight.name))
+            weight.CopyFrom(
+                numpy_helper.from_array((gen.standard_normal(shape) * scale).astype(np.float32), weight.name)
+            )
     return fresh
 
 
@@ -147,8 +149,13 @@ def masking(model, images, labels, maps):
     own = drop(top_quarter(maps))
     other = drop(top_quarter(maps.roll(1, 0)))
     chance = torch.stack([drop(random_quarter(maps.shape, gen)) for _ in range(MASKS)]).mean(0)
-    return {"drop": own.mean().item(), "random": chance.mean().item(), "otherFace": other.mean().item(),
-            "p": paired_p(own - chance), "pOtherFace": paired_p(own - other)}
+    return {
+        "drop": own.mean().item(),
+        "random": chance.mean().item(),
+        "otherFace": other.mean().item(),
+        "p": paired_p(own - chance),
+        "pOtherFace": paired_p(own - other),
+    }
 
 
 def check(model, images, methods):
@@ -169,8 +176,14 @@ def check(model, images, methods):
 def figures(name, real, images, labels, maps, others):
     drops = masking(real, images, labels, maps)
     alike = [spearman(maps, other) for other in others]
-    row = {"map": name, "cells": list(maps.shape[1:]), **drops, "correlation": sum(alike) / len(alike),
-           "least": min(alike), "most": max(alike)}
+    row = {
+        "map": name,
+        "cells": list(maps.shape[1:]),
+        **drops,
+        "correlation": sum(alike) / len(alike),
+        "least": min(alike),
+        "most": max(alike),
+    }
     return rounded(row) | {"passes": bool(drops["p"] < P and row["correlation"] < CORRELATION)}
 
 
@@ -184,7 +197,10 @@ def main(args):
     images = task.batch(known[order[:TILES]])
     methods = dict.fromkeys([*entry["explanations"], *entry.get("graphs", {})])
     checks = {
-        "data": data, "n": len(images), "masks": MASKS, "networks": NETWORKS,
+        "data": data,
+        "n": len(images),
+        "masks": MASKS,
+        "networks": NETWORKS,
         "command": f"python models/training/check_heatmaps.py {args.name}",
         "maps": check(onnx.load(manifest.MODELS / entry["file"]), images, methods),
     }

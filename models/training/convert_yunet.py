@@ -113,16 +113,30 @@ def entry(model, file):
     facts = graph.describe(model)
     scale = [1 / 255] * 3  # applied to pixel / 255, so the graph gets 0..255 as it was trained on
     return {
-        "name": NAME, "version": "1.0.0", "task": "faceDetection", "system": "YuNet",
-        **manifest.file_facts(file), "opset": facts["opset"], "precision": "fp32",
+        "name": NAME,
+        "version": "1.0.0",
+        "task": "faceDetection",
+        "system": "YuNet",
+        **manifest.file_facts(file),
+        "opset": facts["opset"],
+        "precision": "fp32",
         "parameters": graph.parameters(model),
         "multiplyAdds": graph.multiply_adds(model, [1, 3, 320, 320]),
         "inputs": [
-            {"name": "input", "shape": ["batch", 3, "height", "width"], "layout": "NCHW", "color": "BGR",
-             "mean": [0, 0, 0], "std": scale}
+            {
+                "name": "input",
+                "shape": ["batch", 3, "height", "width"],
+                "layout": "NCHW",
+                "color": "BGR",
+                "mean": [0, 0, 0],
+                "std": scale,
+            }
         ],
         "outputs": facts["outputs"],
-        "strides": STRIDES, "explanations": [], "variants": [], "metrics": [],
+        "strides": STRIDES,
+        "explanations": [],
+        "variants": [],
+        "metrics": [],
         "license": "Apache-2.0",
         "dataLicense": "WIDER FACE: images for non-commercial research; whether that binds weights is unsettled",
         "source": "libfacedetection.train 0047ac2, yunet_s_dynamic.onnx, converted by models/training/convert_yunet.py",

@@ -114,11 +114,15 @@ def by_group(names, predicted, truth, groups):
             at = torch.from_numpy(of_row == group)
             hits = (predicted == truth)[at].double()
             shares = [hits[truth[at] == label] for label in range(len(names))]
-            report[heading].append({
-                "group": group, "n": len(hits), "accuracy": round(hits.mean().item(), 4),
-                "support": [len(share) for share in shares],
-                "recall": [round(share.mean().item(), 4) if len(share) else None for share in shares],
-            })
+            report[heading].append(
+                {
+                    "group": group,
+                    "n": len(hits),
+                    "accuracy": round(hits.mean().item(), 4),
+                    "support": [len(share) for share in shares],
+                    "recall": [round(share.mean().item(), 4) if len(share) else None for share in shares],
+                }
+            )
     return report
 
 
@@ -128,7 +132,12 @@ def aligned(entry, task, command):
     images, found = measure_template.aligned(task.pictures(), spec["template"], task.size)
     logits = run_graph(entry, images, [output])
     block = figures(logits, getattr(task, truth)[found], names, entry["calibration"]["temperature"])
-    return {"data": f"{data}, found and aligned", "command": command, "found": round(found.double().mean().item(), 4), **block}
+    return {
+        "data": f"{data}, found and aligned",
+        "command": command,
+        "found": round(found.double().mean().item(), 4),
+        **block,
+    }
 
 
 def accuracy(entry, task, images):
@@ -196,7 +205,11 @@ def main(args):
         report = evaluate(logits, task, command, entry["calibration"]["temperature"])
         if task.PEOPLE:
             report.append(aligned(entry, task, command))
-            report[0] |= {"framing": framing(entry, task), "resolution": resolution(entry, task), "protocol": task.protocol()}
+            report[0] |= {
+                "framing": framing(entry, task),
+                "resolution": resolution(entry, task),
+                "protocol": task.protocol(),
+            }
         brief = ("data", "n", "accuracy", "macroF1", "ece", "command")
         manifest.update(entry | {"metrics": [{key: block[key] for key in brief} for block in report]})
     text = json.dumps(report, indent=2)

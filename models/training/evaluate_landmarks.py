@@ -39,7 +39,11 @@ def canvases(tiles):
 def turn(canvas, degrees):
     """The canvas turned about its middle, gray beyond, and the way back for points in pixels."""
     size = canvas.shape[2]
-    view = torch.full((1, 2), size / 2), torch.tensor([float(size)]), torch.tensor([-np.radians(degrees)], dtype=torch.float32)
+    view = (
+        torch.full((1, 2), size / 2),
+        torch.tensor([float(size)]),
+        torch.tensor([-np.radians(degrees)], dtype=torch.float32),
+    )
     turned = crops.sample(canvas, *view, size) + (1 - crops.sample(torch.ones_like(canvas), *view, size)) * (128 / 255)
     return turned, lambda points: crops.to_image(points / size, *view)
 
@@ -112,7 +116,10 @@ def presence(task, net, gen):
     return {
         "faces": {"n": len(task), "share": round(faces, 4)},
         "missed": {"n": len(index), "share": round(run(missed), 4)},
-        "texture": {"n": MISSES, "share": round(run(task_landmarks.texture(task.texture, MISSES, landmarks.SIZE, gen)), 4)},
+        "texture": {
+            "n": MISSES,
+            "share": round(run(task_landmarks.texture(task.texture, MISSES, landmarks.SIZE, gen)), 4),
+        },
     }
 
 
@@ -149,10 +156,18 @@ def main(args):
     item = manifest.entry(landmarks.NAME)
     share = "inter-ocular distance"
     metrics = [
-        {"data": f"wild, held out, turned in the plane: median eye shift / {share}", "n": len(held_out), "turned": turned},
+        {
+            "data": f"wild, held out, turned in the plane: median eye shift / {share}",
+            "n": len(held_out),
+            "turned": turned,
+        },
         *({"data": f"{title}: distance to the teacher / {share}", **row} for title, row in teacher.items()),
         {"data": "share taken for faces at presence 0.5", "n": len(task), **presence(task, methods.net, generator(1))},
-        {"data": "time of one crop, onnxruntime native, one thread, best of 300", "n": 1, "milliseconds": milliseconds(methods.net)},
+        {
+            "data": "time of one crop, onnxruntime native, one thread, best of 300",
+            "n": 1,
+            "milliseconds": milliseconds(methods.net),
+        },
     ]
     item["metrics"] = [metric | {"command": COMMAND} for metric in metrics]
     manifest.update(item)

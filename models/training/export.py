@@ -51,8 +51,14 @@ def export(net, heads, size, file):
     """Write the graph: opset 17, batch axis dynamic, batch normalisation folded into the convolutions."""
     outputs = [*heads, "evidence"]
     torch.onnx.export(
-        Served(net, heads).eval(), torch.zeros(2, 1, size, size), str(file), dynamo=False, opset_version=17,
-        input_names=["image"], output_names=outputs, dynamic_axes={n: {0: "batch"} for n in ["image", *outputs]},
+        Served(net, heads).eval(),
+        torch.zeros(2, 1, size, size),
+        str(file),
+        dynamo=False,
+        opset_version=17,
+        input_names=["image"],
+        output_names=outputs,
+        dynamic_axes={n: {0: "batch"} for n in ["image", *outputs]},
     )
     model = onnx.load(file)
     assert not any(node.op_type == "BatchNormalization" for node in model.graph.node), "Batch normalisation is left"
@@ -92,20 +98,38 @@ def entry(name, net, module, model, file, state):
     stored = (v for v in net.state_dict().values() if v.dtype.is_floating_point)
     config = state["config"]
     return {
-        "name": name, "version": "1.0.0", "task": module.TASK, "system": module.SYSTEM,
-        **manifest.file_facts(file), "opset": facts["opset"], "precision": "fp32",
+        "name": name,
+        "version": "1.0.0",
+        "task": module.TASK,
+        "system": module.SYSTEM,
+        **manifest.file_facts(file),
+        "opset": facts["opset"],
+        "precision": "fp32",
         "parameters": sum(v.numel() for v in stored),
         "multiplyAdds": graph.multiply_adds(model, [1, 1, module.SIZE, module.SIZE]),
         "inputs": [
-            {"name": "image", "shape": ["batch", 1, module.SIZE, module.SIZE], "layout": "NCHW", "color": "gray",
-             "mean": [0.5], "std": [0.5], "template": align.template(task.TEMPLATE)}
+            {
+                "name": "image",
+                "shape": ["batch", 1, module.SIZE, module.SIZE],
+                "layout": "NCHW",
+                "color": "gray",
+                "mean": [0.5],
+                "std": [0.5],
+                "template": align.template(task.TEMPLATE),
+            }
         ],
         "outputs": [
-            *({"name": output, "shape": shapes[output], "labels": labels} | ({} if output == "logits" else {"role": "benchmark"})
-              for output, (_, labels, _) in task.HEADS.items()),
+            *(
+                {"name": output, "shape": shapes[output], "labels": labels}
+                | ({} if output == "logits" else {"role": "benchmark"})
+                for output, (_, labels, _) in task.HEADS.items()
+            ),
             {"name": "evidence", "shape": shapes["evidence"]},
         ],
-        "calibration": {}, "explanations": ["evidence"], "variants": [], "metrics": [],
+        "calibration": {},
+        "explanations": ["evidence"],
+        "variants": [],
+        "metrics": [],
         "license": "MIT",
         "dataLicense": task.DATA_LICENSE,
         "source": f"trained by models/training/train.py {config['network']}: {state['step']} steps of a schedule of "

@@ -91,9 +91,13 @@ def run_with_decisions(graph, image, target):
     watched.CopyFrom(graph)
     for node in graph.graph.node:
         if node.op_type == "Relu" and not node.output[0].startswith("back_"):
-            watched.graph.output.append(onnx.helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, None))
+            watched.graph.output.append(
+                onnx.helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, None)
+            )
         elif node.op_type == "MaxPool":
-            watched.graph.output.append(onnx.helper.make_tensor_value_info(node.output[1], onnx.TensorProto.INT64, None))
+            watched.graph.output.append(
+                onnx.helper.make_tensor_value_info(node.output[1], onnx.TensorProto.INT64, None)
+            )
     decisions = run(watched, image, target, [o.name for o in watched.graph.output])
     return decisions.pop("saliency"), decisions
 
@@ -135,12 +139,21 @@ def golden(model, graph, shape, classes):
     else:
         raise ValueError("Cannot find golden images away from every kink")
     return {
-        "input": {"name": "image", "shape": shape, "amplitude": amplitude,
-                  "formula": "sin(i * 0.05) * amplitude as float32, i the flat index"},
+        "input": {
+            "name": "image",
+            "shape": shape,
+            "amplitude": amplitude,
+            "formula": "sin(i * 0.05) * amplitude as float32, i the flat index",
+        },
         "target": {"shape": list(target.shape), "values": target.ravel().tolist()},
         "tolerance": TOLERANCE,
-        "outputs": {"saliency": {"shape": shape, "encoding": "base64 of little-endian float32",
-                                 "values": base64.b64encode(saliency.numpy().astype("<f4").tobytes()).decode()}},
+        "outputs": {
+            "saliency": {
+                "shape": shape,
+                "encoding": "base64 of little-endian float32",
+                "values": base64.b64encode(saliency.numpy().astype("<f4").tobytes()).decode(),
+            }
+        },
     }
 
 
@@ -157,10 +170,13 @@ def main(name):
     text = json.dumps(golden(model, graph, shape, classes), indent=2)
     file.with_name("golden_guided_backprop.json").write_text(text + "\n")
     facts = manifest.file_facts(file)
-    manifest.update(manifest.entry(name) | {
-        "graphs": entry.get("graphs", {}) | {"guidedBackprop": facts},
-        "explanations": list(dict.fromkeys([*entry["explanations"], "guidedBackprop"])),
-    })
+    manifest.update(
+        manifest.entry(name)
+        | {
+            "graphs": entry.get("graphs", {}) | {"guidedBackprop": facts},
+            "explanations": list(dict.fromkeys([*entry["explanations"], "guidedBackprop"])),
+        }
+    )
     print(json.dumps({"bytes": facts["bytes"], "differences": differences}, indent=2))
 
 

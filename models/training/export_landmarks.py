@@ -29,8 +29,14 @@ OUTPUTS = ["points", "presence"]
 def export(net, file):
     """Write the graph: opset 17, batch axis dynamic, batch normalisation folded into the convolutions."""
     torch.onnx.export(
-        net.eval(), torch.zeros(2, 1, landmark_net.SIZE, landmark_net.SIZE), str(file), dynamo=False, opset_version=17,
-        input_names=["image"], output_names=OUTPUTS, dynamic_axes={name: {0: "batch"} for name in ["image", *OUTPUTS]},
+        net.eval(),
+        torch.zeros(2, 1, landmark_net.SIZE, landmark_net.SIZE),
+        str(file),
+        dynamo=False,
+        opset_version=17,
+        input_names=["image"],
+        output_names=OUTPUTS,
+        dynamic_axes={name: {0: "batch"} for name in ["image", *OUTPUTS]},
     )
     model = onnx.load(file)
     assert not any(node.op_type == "BatchNormalization" for node in model.graph.node), "Batch normalisation is left"
@@ -59,15 +65,30 @@ def check(net, file):
 def entry(model, file, state):
     facts, config, size = graph.describe(model), state["config"], landmark_net.SIZE
     return {
-        "name": landmarks.NAME, "version": "1.0.0", "task": "faceLandmarks", "system": landmark_net.SYSTEM,
-        **manifest.file_facts(file), "opset": facts["opset"], "precision": "fp32",
-        "parameters": graph.parameters(model), "multiplyAdds": graph.multiply_adds(model, [1, 1, size, size]),
+        "name": landmarks.NAME,
+        "version": "1.0.0",
+        "task": "faceLandmarks",
+        "system": landmark_net.SYSTEM,
+        **manifest.file_facts(file),
+        "opset": facts["opset"],
+        "precision": "fp32",
+        "parameters": graph.parameters(model),
+        "multiplyAdds": graph.multiply_adds(model, [1, 1, size, size]),
         "inputs": [
-            {"name": "image", "shape": ["batch", 1, size, size], "layout": "NCHW", "color": "gray", "mean": [0.5], "std": [0.5]}
+            {
+                "name": "image",
+                "shape": ["batch", 1, size, size],
+                "layout": "NCHW",
+                "color": "gray",
+                "mean": [0.5],
+                "std": [0.5],
+            }
         ],
         "outputs": [{"name": "points", "shape": ["batch", 10]}, {"name": "presence", "shape": ["batch", 1]}],
         "crop": {"scale": crops.SCALE, "follow": {"scale": crops.FOLLOW_SCALE, "up": crops.FOLLOW_UP}},
-        "explanations": [], "variants": [], "metrics": [],
+        "explanations": [],
+        "variants": [],
+        "metrics": [],
         "license": "MIT",
         "dataLicense": "FER2013: Kaggle challenge data, Goodfellow et al. 2013, no licence stated; wild: muxspace/facial_expressions, "
         "Apache-2.0; teacher: MediaPipe face mesh, Apache-2.0",
@@ -89,7 +110,9 @@ def main(args):
     item = entry(model, landmarks.MODEL, state)
     manifest.update(item)
     goldens.model(item)
-    print(json.dumps({key: item[key] for key in ("file", "bytes", "parameters", "multiplyAdds")} | differences, indent=2))
+    print(
+        json.dumps({key: item[key] for key in ("file", "bytes", "parameters", "multiplyAdds")} | differences, indent=2)
+    )
 
 
 if __name__ == "__main__":

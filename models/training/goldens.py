@@ -1,6 +1,6 @@
 """Golden files: what the TypeScript preprocessing and the models must reproduce, on inputs made by formula.
 
-    python goldens.py        # tests/testdata/preprocess_golden.json; golden.json of a model is rewritten by export.py
+python goldens.py        # tests/testdata/preprocess_golden.json; golden.json of a model is rewritten by export.py
 """
 
 import base64
@@ -47,22 +47,26 @@ def preprocess():
         landmarks = place(points, case["scale"], case["degrees"], case["at"])
         gray, matrix, factor = align.align(image, landmarks, points, SIZE)
         tensor = ((gray / 255 - 0.5) / 0.5).astype("<f4")
-        cases.append({
-            "name": case["name"],
-            "width": case["image"][0],
-            "height": case["image"][1],
-            "pixelSum": int(image.sum(dtype=np.int64)),
-            "landmarks": dict(zip(template, landmarks.tolist())),
-            "matrix": matrix.tolist(),
-            "factor": factor,
-            "tensor": base64.b64encode(tensor.tobytes()).decode(),
-        })
+        cases.append(
+            {
+                "name": case["name"],
+                "width": case["image"][0],
+                "height": case["image"][1],
+                "pixelSum": int(image.sum(dtype=np.int64)),
+                "landmarks": dict(zip(template, landmarks.tolist())),
+                "matrix": matrix.tolist(),
+                "factor": factor,
+                "tensor": base64.b64encode(tensor.tobytes()).decode(),
+            }
+        )
     text = {
         "pixels": PIXELS,
         "matrix": "output pixel centre -> picture pixel centre, both integers; see models/training/align.py",
         "template": template,
         "size": SIZE,
-        "color": "gray", "mean": [0.5], "std": [0.5],
+        "color": "gray",
+        "mean": [0.5],
+        "std": [0.5],
         "tensorEncoding": "base64 of little-endian float32, [1, 1, size, size]",
         "tolerance": 1e-5,
         "cases": cases,

@@ -183,7 +183,15 @@ if __name__ == "__main__":
         labels = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
         labels["keep"] = good(labels)
         np.savez(prepare.CACHE / f"landmarks_{name}.npz", **labels)
-        print(name, len(tiles), "detected", labels["found"].mean().round(4), "kept", labels["keep"].mean().round(4), flush=True)
+        print(
+            name,
+            len(tiles),
+            "detected",
+            labels["found"].mean().round(4),
+            "kept",
+            labels["keep"].mean().round(4),
+            flush=True,
+        )
         if args.montage:
             pick = np.random.default_rng(1).permutation(len(tiles))
             dropped = pick[~labels["keep"][pick]][:80]

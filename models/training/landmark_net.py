@@ -1,6 +1,5 @@
 """Our landmark net: gray 64x64 -> five points and presence, dense 3x3 convolutions on small maps."""
 
-import torch
 from torch import nn
 
 TASK = "landmarks"
@@ -11,9 +10,7 @@ RECIPE = dict(epochs=18, lr=3e-3, weight_decay=0.01, batch=128)
 
 class Conv(nn.Sequential):
     def __init__(self, inputs, outputs, stride):
-        super().__init__(
-            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
-        )
+        super().__init__(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
 
 
 class LandmarkNet(nn.Module):

@@ -21,7 +21,9 @@ class Landmarks:
     def once(self, images, centre, side, angle):
         """Gray images `[N, 1, H, W]` in 0..1 and their crops -> points `[N, 5, 2]` in pixels, presence `[N]` in 0..1."""
         inputs = augment.normalise(crops.sample(images, centre, side, angle, SIZE))
-        points, presence = (torch.from_numpy(o) for o in self.session.run(["points", "presence"], {"image": inputs.numpy()}))
+        points, presence = (
+            torch.from_numpy(o) for o in self.session.run(["points", "presence"], {"image": inputs.numpy()})
+        )
         return crops.to_image(points.view(-1, 5, 2), centre, side, angle), presence[:, 0].sigmoid()
 
     def run(self, images, boxes, angle, passes=2, follow=True):

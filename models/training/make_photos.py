@@ -119,8 +119,18 @@ def tile_photos(data, picture, count=TILES, seed=1):
                 break
             taken.append((*centre, half))
             paste(photo, Image.fromarray(fer["images"][index]).convert("RGB"), centre, side, degrees)
-            rows.append({"photo": name, "tile": int(index), "label": targets.EXPRESSIONS[label[index]], "x": centre[0],
-                         "y": centre[1], "side": side, "share": round(side / long, 3), "degrees": degrees})
+            rows.append(
+                {
+                    "photo": name,
+                    "tile": int(index),
+                    "label": targets.EXPRESSIONS[label[index]],
+                    "x": centre[0],
+                    "y": centre[1],
+                    "side": side,
+                    "share": round(side / long, 3),
+                    "degrees": degrees,
+                }
+            )
         save(rng, photo, PHOTOS / name)
         number += 1
     write_csv(PHOTOS / "truth.csv", rows)

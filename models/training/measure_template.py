@@ -79,9 +79,15 @@ def stray(points, template):
     scale = np.hypot(matrices[:, 0, 0], matrices[:, 1, 0])
     moved = np.einsum("nij,j->ni", matrices[:, :, :2], [0.5, 0.5]) + matrices[:, :, 2] - 0.5
     left = np.einsum("nij,npj->npi", matrices[:, :, :2], points) + matrices[:, None, :, 2] - template
-    spread = lambda values: {"std": round(float(values.std()), 4), "p95": round(float(np.quantile(np.abs(values), 0.95)), 4)}
+    spread = lambda values: {
+        "std": round(float(values.std()), 4),
+        "p95": round(float(np.quantile(np.abs(values), 0.95)), 4),
+    }
     return {
-        "rotation": spread(degrees), "logScale": spread(np.log(scale)), "shiftX": spread(moved[:, 0]), "shiftY": spread(moved[:, 1]),
+        "rotation": spread(degrees),
+        "logScale": spread(np.log(scale)),
+        "shiftX": spread(moved[:, 0]),
+        "shiftY": spread(moved[:, 1]),
         "residual": {name: left[:, i].std(0).round(4).tolist() for i, name in enumerate(crops.POINTS)},
     }
 
@@ -99,7 +105,8 @@ if __name__ == "__main__":
     mean, spread = points.mean(0), points.std(0)
     result = {name: mean[i].round(4).tolist() for i, name in enumerate(crops.POINTS)}
     result["measured"] = {
-        "tiles": len(at), "found": round(found, 4),
+        "tiles": len(at),
+        "found": round(found, 4),
         "std": {name: spread[i].round(4).tolist() for i, name in enumerate(crops.POINTS)},
         "box": {"mean": boxes.mean(0).round(4).tolist(), "std": boxes.std(0).round(4).tolist()},
         "interOcular": round(float(np.linalg.norm(mean[1] - mean[0])), 4),

@@ -5,7 +5,6 @@ the classes whose spatial mean is the logit, so its 4x4 map decomposes the logit
 Padding follows TensorFlow's "same", which the published weights were trained with.
 """
 
-import torch
 from torch import nn
 
 TASK = "expression"

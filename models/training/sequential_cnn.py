@@ -35,9 +35,7 @@ class SequentialCnn(nn.Sequential):
     def __init__(self, classes=15, dropout=0.5):
         channels = [1, *(outputs for outputs, _ in PAIRS)]
         pairs = [Pair(inputs, *pair, dropout) for inputs, pair in zip(channels, PAIRS)]
-        super().__init__(
-            *pairs, nn.Conv2d(128, 256, 3, padding=1), norm(256), nn.Conv2d(256, classes, 3, padding=1)
-        )
+        super().__init__(*pairs, nn.Conv2d(128, 256, 3, padding=1), norm(256), nn.Conv2d(256, classes, 3, padding=1))
 
 
 def build(classes=15):

@@ -5,7 +5,6 @@ trained and reported on its own labels. A network returns evidence maps `[B, 15,
 their spatial means, 0..7 FERPlus, 8..14 FER2013.
 """
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 

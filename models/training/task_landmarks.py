@@ -93,7 +93,9 @@ class Landmarks:
         points, presence = outputs
         expected, face = self.targets
         each = F.smooth_l1_loss(points, expected.flatten(1), beta=0.004, reduction="none").mean(1)
-        return POINT_WEIGHT * (each * face).sum() / face.sum() + F.binary_cross_entropy_with_logits(presence[:, 0], face)
+        return POINT_WEIGHT * (each * face).sum() / face.sum() + F.binary_cross_entropy_with_logits(
+            presence[:, 0], face
+        )
 
     def metrics(self, outputs):
         """Mean error by inter-ocular distance on FER and wild together, and the share seen as faces, from `[N, 11]`."""

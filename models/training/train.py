@@ -80,7 +80,12 @@ def save(path, state):
 @torch.no_grad()
 def predict(net, task, batch=256):
     net.eval()
-    parts = [task.predict(net(task.batch(torch.arange(i, min(i + batch, len(task)))).contiguous(memory_format=torch.channels_last))) for i in range(0, len(task), batch)]
+    parts = [
+        task.predict(
+            net(task.batch(torch.arange(i, min(i + batch, len(task)))).contiguous(memory_format=torch.channels_last))
+        )
+        for i in range(0, len(task), batch)
+    ]
     return torch.cat(parts)
 
 
@@ -119,14 +124,24 @@ def train(args):
         signal.signal(number, lambda *_: stop.append(True))
 
     def keep():
-        save(state_file, {"net": net.state_dict(), "ema": ema.state, "ema_step": ema.step, "optimiser": optimiser.state_dict(), "step": step, "config": vars_of(args)})
+        save(
+            state_file,
+            {
+                "net": net.state_dict(),
+                "ema": ema.state,
+                "ema_step": ema.step,
+                "optimiser": optimiser.state_dict(),
+                "step": step,
+                "config": vars_of(args),
+            },
+        )
 
     started, losses = time.time(), []
     net.train()
     while step < total:
-        epoch, position = divmod(step, per_epoch)
+        epoch, first = divmod(step, per_epoch)
         order = torch.randperm(len(data), generator=augment.generator(args.seed, epoch))
-        for position in range(position, per_epoch):
+        for position in range(first, per_epoch):
             index = order[position * args.batch : (position + 1) * args.batch]
             rate = learning_rate(step, total, args.lr)
             for group in optimiser.param_groups:
@@ -146,7 +161,13 @@ def train(args):
                 print(f"stopped at step {step} of {total}; run the same command to go on")
                 return None
         final = step == total
-        report = {"epoch": epoch + 1, "step": step, "loss": round(sum(losses) / len(losses), 4), "lr": rate, "seconds": round(time.time() - started, 1)}
+        report = {
+            "epoch": epoch + 1,
+            "step": step,
+            "loss": round(sum(losses) / len(losses), 4),
+            "lr": rate,
+            "seconds": round(time.time() - started, 1),
+        }
         if final or (epoch + 1) % args.every == 0:
             current = {k: v.clone() for k, v in net.state_dict().items()}
             net.load_state_dict(ema.state)
@@ -178,7 +199,9 @@ def parse(argv=None):
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--every", type=int, default=1, help="validate every so many epochs")
     parser.add_argument("--limit", type=int, help="use only the first so many images")
-    parser.add_argument("--start", type=Path, help="warm start from a model's weights.safetensors or another run's state.pt")
+    parser.add_argument(
+        "--start", type=Path, help="warm start from a model's weights.safetensors or another run's state.pt"
+    )
     parser.add_argument("--data", type=Path, default=prepare.DATA)
     parser.add_argument("--runs", type=Path, default=RUNS)
     args = parser.parse_args(argv)

@@ -63,9 +63,7 @@ def png(samples: np.ndarray, color_type: int, interlaced: bool = False, extra: b
     big = samples.astype(samples.dtype.newbyteorder(">"))
     adam7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
     passes = adam7 if interlaced else [(0, 0, 1, 1)]
-    rows = b"".join(
-        b"\0" + big[y, x0::dx].tobytes() for x0, y0, dx, dy in passes for y in range(y0, height, dy)
-    )
+    rows = b"".join(b"\0" + big[y, x0::dx].tobytes() for x0, y0, dx, dy in passes for y in range(y0, height, dy))
     header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, int(interlaced))
     body = chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body

@@ -56,7 +56,8 @@ def autograd(net, image, target, rule):
     net = net.double()
     handles = [
         m.register_full_backward_hook(lambda m, given, got: (given[0].clamp(min=0),))
-        for m in net.modules() if isinstance(m, nn.ReLU) and rule == "guided"
+        for m in net.modules()
+        if isinstance(m, nn.ReLU) and rule == "guided"
     ]
     image = image.double().requires_grad_()
     evidence = net(image)[:, :CLASSES]
@@ -126,13 +127,17 @@ def test_pool_gradient_goes_to_the_first_of_the_largest(side, tied):
     pool = mini_xception.SamePool(side)
     odd = side % 2
     out = backward.Writer()
-    node = onnx.helper.make_node("MaxPool", ["x"], ["y", "y_index"], kernel_shape=[3, 3], strides=[2, 2],
-                                 pads=[odd] * 4, ceil_mode=1 - odd)
+    node = onnx.helper.make_node(
+        "MaxPool", ["x"], ["y", "y_index"], kernel_shape=[3, 3], strides=[2, 2], pads=[odd] * 4, ceil_mode=1 - odd
+    )
     out.nodes.append(node)
     last = backward.through_pool(out, node, "g", {}, "guided")
     value = lambda name: onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None] * 4)
     graph = onnx.helper.make_graph(
-        out.nodes, "pool", [value("x"), value("g")], [value(last)],
+        out.nodes,
+        "pool",
+        [value("x"), value("g")],
+        [value(last)],
         [onnx.numpy_helper.from_array(w, name) for name, w in out.weights.items()],
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)

@@ -96,7 +96,9 @@ def test_committed_models_match_their_entries(item):
     assert [o["name"] for o in facts["outputs"]] == [o["name"] for o in item["outputs"]]
 
 
-@pytest.mark.parametrize("name", [item["name"] for item in manifest.read() if item["task"] in train.TASKS and "calibration" in item])
+@pytest.mark.parametrize(
+    "name", [item["name"] for item in manifest.read() if item["task"] in train.TASKS and "calibration" in item]
+)
 def test_committed_cards_are_what_the_figures_give(name):
     assert (manifest.MODELS / name / "README.md").read_text() == card.card(name)
 

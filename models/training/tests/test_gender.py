@@ -71,7 +71,13 @@ def test_a_tenth_is_held_out_of_every_stratum():
 
 
 def test_strata_are_age_decade_gender_and_ethnicity():
-    columns = zip((29, "male", "white"), (20, "male", "white"), (30, "male", "white"), (29, "female", "white"), (29, "male", "other"))
+    columns = zip(
+        (29, "male", "white"),
+        (20, "male", "white"),
+        (30, "male", "white"),
+        (29, "female", "white"),
+        (29, "male", "other"),
+    )
     groups = task_gender.strata(dict(zip(("age", "gender", "ethnicity"), map(np.array, columns)))).tolist()
     assert groups[0] == groups[1] and len(set(groups)) == 4
 
@@ -114,11 +120,15 @@ def test_labels_are_words_and_pictures_gray(data):
 
 def test_groups_by_hand():
     truth, predicted = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 1, 1])
-    found = evaluate.by_group(["woman", "man"], predicted, truth, {"age": np.array(["00-09", "00-09", "00-09", "10-19"])})
-    assert found == {"age": [
-        {"group": "00-09", "n": 3, "accuracy": 0.6667, "support": [2, 1], "recall": [0.5, 1.0]},
-        {"group": "10-19", "n": 1, "accuracy": 1.0, "support": [0, 1], "recall": [None, 1.0]},
-    ]}
+    found = evaluate.by_group(
+        ["woman", "man"], predicted, truth, {"age": np.array(["00-09", "00-09", "00-09", "10-19"])}
+    )
+    assert found == {
+        "age": [
+            {"group": "00-09", "n": 3, "accuracy": 0.6667, "support": [2, 1], "recall": [0.5, 1.0]},
+            {"group": "10-19", "n": 1, "accuracy": 1.0, "support": [0, 1], "recall": [None, 1.0]},
+        ]
+    }
 
 
 def test_network_is_mini_xception_with_two_classes():
@@ -142,9 +152,12 @@ def test_from_training_to_card(data, tmp_path, monkeypatch):
     entry = manifest.entry(name)
     assert entry["task"] == "gender" and entry["parameters"] == 52_658 and entry["dataLicense"].startswith("research")
     assert [(o["name"], o["shape"], o.get("labels")) for o in entry["outputs"]] == [
-        ("logits", ["batch", 2], ["woman", "man"]), ("evidence", ["batch", 2, 4, 4], None)
+        ("logits", ["batch", 2], ["woman", "man"]),
+        ("evidence", ["batch", 2, 4, 4], None),
     ]
-    assert entry["inputs"][0]["template"] == {k: v for k, v in json.loads(task_gender.TEMPLATE.read_text()).items() if k != "measured"}
+    assert entry["inputs"][0]["template"] == {
+        k: v for k, v in json.loads(task_gender.TEMPLATE.read_text()).items() if k != "measured"
+    }
     golden = json.loads((tmp_path / name / "golden.json").read_text())
     assert golden["outputs"]["evidence"]["shape"] == [2, 2, 4, 4]
     assert manifest.file_facts(tmp_path / name / weights.NAME) == entry["weights"]
@@ -176,7 +189,20 @@ def test_half_precision_weights_start_a_run(data, tmp_path):
     weights.save(again, "mini_xception_gender", tmp_path / "again.safetensors")
     assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / weights.NAME).read_bytes()
 
-    plan = ["--runs", str(tmp_path), "--limit", "32", "--batch", "32", "--epochs", "1", "--threads", "1", "--lr", "1e-9"]
+    plan = [
+        "--runs",
+        str(tmp_path),
+        "--limit",
+        "32",
+        "--batch",
+        "32",
+        "--epochs",
+        "1",
+        "--threads",
+        "1",
+        "--lr",
+        "1e-9",
+    ]
     ema = train.train(train.parse(["mini_xception_gender", "--start", str(tmp_path / weights.NAME), *plan]))
     torch.testing.assert_close(ema["head.weight"], other.head.weight.detach(), rtol=0, atol=1e-6)
 

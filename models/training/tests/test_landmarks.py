@@ -80,7 +80,9 @@ def test_crop_contract():
     centre, side = crops.square(torch.tensor([[10.0, 20.0, 30.0, 50.0]]))
     assert centre.tolist() == [[25.0, 45.0]]
     assert side.item() == pytest.approx(60.0)
-    assert crops.roll(torch.tensor([[[0.0, 0.0], [1.0, 1.0], [0, 0], [0, 0], [0, 0]]])).item() == pytest.approx(math.pi / 4)
+    assert crops.roll(torch.tensor([[[0.0, 0.0], [1.0, 1.0], [0, 0], [0, 0], [0, 0]]])).item() == pytest.approx(
+        math.pi / 4
+    )
     # A crop of the whole image at its own size is the image; outside is black.
     image = torch.rand(1, 1, 64, 64)
     whole = crops.sample(image, torch.tensor([[32.0, 32.0]]), torch.tensor([64.0]), torch.zeros(1), 64)
@@ -90,7 +92,9 @@ def test_crop_contract():
 
 
 def test_gray_is_the_runtime_luma():
-    assert crops.gray(torch.tensor([[[[200, 100, 50]]]], dtype=torch.uint8)).item() == round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)
+    assert crops.gray(torch.tensor([[[[200, 100, 50]]]], dtype=torch.uint8)).item() == round(
+        0.299 * 200 + 0.587 * 100 + 0.114 * 50
+    )
 
 
 @pytest.mark.parametrize("degrees", [0, 25, -60, 170])

@@ -63,7 +63,9 @@ def test_same_pooling_is_tensorflows(side, expected):
     assert torch.equal(pool(image - 100)[0, 0] + 100, torch.tensor(expected, dtype=torch.float32))
 
 
-NETWORKS = pytest.mark.parametrize("module", [mini_xception, sequential_cnn, mien_net], ids=lambda module: module.__name__)
+NETWORKS = pytest.mark.parametrize(
+    "module", [mini_xception, sequential_cnn, mien_net], ids=lambda module: module.__name__
+)
 
 
 @NETWORKS
