@@ -2,13 +2,13 @@ import type { Face, GenderLabel } from "../types.ts";
 import type { Clock } from "./clock.ts";
 import type { Scaled } from "./detect.ts";
 import { evidenceMap, explain, saliencyMap } from "./explain.ts";
-import type { RawImage, Similarity } from "./image.ts";
+import { type RawImage, type Similarity, warp } from "./image.ts";
 import type { LocatedFace } from "./landmarks.ts";
 import { type ModelSpec, servedLabels } from "./manifest.ts";
 import type { Plan } from "./options.ts";
 import { labelSet, rank, roll, softmax, type Tensor } from "./postprocess.ts";
 import { unproject } from "./preprocess.ts";
-import { judgeQuality } from "./quality.ts";
+import { judgeQuality, QUALITY_SIDE } from "./quality.ts";
 import { type AlignedFaces, row } from "./reading.ts";
 
 /** What the gender model said of all faces. */
@@ -66,10 +66,9 @@ export async function describeFace(input: FaceFacts): Promise<Face> {
   };
   if (plan.attributes.includes("landmarks")) answer.landmarks = landmarks;
   if (plan.attributes.includes("quality")) {
-    const gray = samples.subarray(0, side * side);
     answer.quality = judgeQuality({
-      face: gray,
-      side,
+      face: qualityView(aligned, index, input.picture),
+      side: QUALITY_SIDE,
       landmarks,
       boundingBox: box,
       outside: shareOutside(aligned.maps[index]!, side, input.picture.image),
@@ -105,6 +104,25 @@ export async function describeFace(input: FaceFacts): Promise<Face> {
     );
   }
   return answer;
+}
+
+/** The aligned face as quality is judged on it, whatever the model's own input: gray, one size. */
+function qualityView(
+  { spec, maps, samples }: AlignedFaces,
+  face: number,
+  { image }: Scaled,
+): Float32Array {
+  const { color, shape } = spec.inputs[0]!, size = Number(shape[3]);
+  if (color === "gray" && size === QUALITY_SIDE) return samples[face]!;
+  const { a, b, tx, ty } = maps[face]!, unit = size / QUALITY_SIDE;
+  const shift = (unit - 1) / 2;
+  const map = {
+    a: a * unit,
+    b: b * unit,
+    tx: tx + a * shift - b * shift,
+    ty: ty + b * shift + a * shift,
+  };
+  return warp(image, map, QUALITY_SIDE, QUALITY_SIDE, "gray");
 }
 
 /** Share of an aligned face, on a grid of 16 x 16 points, that lies outside the picture. */

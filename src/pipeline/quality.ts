@@ -6,6 +6,9 @@ import type {
 } from "../types.ts";
 import { interOcular, roll } from "./postprocess.ts";
 
+/** Side of the aligned face that quality is judged on; the thresholds hold for this one. */
+export const QUALITY_SIDE = 64;
+
 /** What quality is judged from. */
 export interface QualityInput {
   /** The aligned face: planes of gray, 0 to 255, `side` x `side`. */
