@@ -397,6 +397,21 @@ Deno.test("analyze() refuses a crop that is not square", () =>
     );
   }));
 
+Deno.test("analyze() judges quality alike whatever the model's input size", () =>
+  withEngine(async (engine) => {
+    const bytes = await fixture("astronaut.jpg");
+    const [a, b] = await Promise.all(
+      [MODEL, "expression_mien"].map(async (model) =>
+        (await engine.analyze(bytes, plan({ model }))).faces[0]!
+      ),
+    );
+    assert.equal(b!.provenance.model, "expression_mien");
+    assert.equal(b!.expression!.label, "happiness");
+    for (const key of ["score", "brightness", "sharpness"] as const) {
+      assert.ok(Math.abs(a!.quality![key] - b!.quality![key]) < 1e-6, key);
+    }
+  }));
+
 Deno.test("analyze() stops at an aborted signal", () =>
   withEngine(async (engine) => {
     const signal = AbortSignal.abort(new Error("enough"));

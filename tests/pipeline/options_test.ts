@@ -62,6 +62,11 @@ Deno.test("resolveOptions() refuses coverage for a model that is not calibrated 
 const refused: [AnalyzeOptions, string, RegExp][] = [
   [{ model: "nobody" }, "unknown_model", /"nobody": use auto, expression_/],
   [{ model: "face_detection_yunet" }, "unknown_model", /face_detection_yunet/],
+  [
+    { explain: "guidedBackprop", model: "expression_mien" },
+    "unsupported_option",
+    /needs one of expression_mini_xception/,
+  ],
   [{ route: "gpu" }, "unsupported_option", /route=gpu/],
   [
     { explain: "difference", model: auto },

@@ -18,7 +18,7 @@ Deno.test("createWasmBackend() gives runs that overlap the results they have alo
   const [detector, landmarks, expression] = [
     models.forTask("faceDetection"),
     models.forTask("faceLandmarks"),
-    models.forTask("expression"),
+    models.get("expression_mini_xception"),
   ].map((spec) => ({ model: spec.name, input: spec.inputs[0]!.name }));
   const jobs = [1, 3, 2, 5, 1, 4].flatMap((batch) => [
     { ...detector!, tensor: noise(1, 3, 32 * batch, 64) },
@@ -46,14 +46,14 @@ Deno.test("createWasmBackend() gives runs that overlap the results they have alo
 Deno.test("createWasmBackend() leaves the runtime's own Worker in place", async () => {
   const { Worker } = globalThis;
   const backend = createWasmBackend(models);
-  await backend.load(models.forTask("expression").name);
+  await backend.load(models.get("expression_mini_xception").name);
   assert.equal(globalThis.Worker, Worker);
   await backend.close();
 });
 
 Deno.test("createWasmBackend() goes on after a run that failed or was called off", async () => {
   const backend = createWasmBackend(models);
-  const { name, inputs } = models.forTask("expression");
+  const { name, inputs } = models.get("expression_mini_xception");
   const good = { [inputs[0]!.name]: noise(1, 1, 64, 64) };
   const bad = { [inputs[0]!.name]: noise(1, 1, 7, 7) };
   const signal = AbortSignal.abort(new Error("called off"));
