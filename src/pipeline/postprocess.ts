@@ -18,7 +18,7 @@ export interface Tensor {
 export const STRIDES: readonly number[] = [8, 16, 32];
 
 /**
- * YuNet's twelve outputs to faces with `score >= minScore`, in input pixels divided by `1 / scale`.
+ * YuNet's twelve outputs to faces with `score >= minScore`, in picture pixels.
  *
  * One row per cell, row-major; the score is the root of class and objectness; box centre and
  * points are offsets in cells, width and height are logarithms of cells.
