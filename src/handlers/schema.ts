@@ -284,11 +284,16 @@ export const ModelSchema = z.looseObject({
   license: z.string(),
 }).openapi("Model");
 
+/** Does not compile unless what it is given holds. */
+type Holds<Claim extends true> = Claim;
+
 /** A problem's shape must stay the contract's. */
-export type _ProblemMatches = Problem extends z.infer<typeof ProblemSchema>
-  ? true
-  : never;
+export type ProblemMatches = Holds<
+  Problem extends z.infer<typeof ProblemSchema> ? true : false
+>;
 /** Parsed options must be what the pipeline takes, but for the one that it lacks. */
-export type _OptionsMatch = Omit<ParsedOptions, "format"> extends
-  { [Key in keyof AnalyzeOptions]: AnalyzeOptions[Key] | undefined } ? true
-  : never;
+export type OptionsMatch = Holds<
+  Omit<ParsedOptions, "format"> extends
+    { [Key in keyof AnalyzeOptions]: AnalyzeOptions[Key] | undefined } ? true
+    : false
+>;

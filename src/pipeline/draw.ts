@@ -1,14 +1,8 @@
 import type { Face } from "../types.ts";
 import { GLYPH, glyph, textWidth } from "./font.ts";
+import type { Rgb } from "./heat.ts";
 import type { RawImage } from "./image.ts";
-import {
-  drawBox,
-  drawDisc,
-  drawHeatmap,
-  paint,
-  type Rgb,
-  within,
-} from "./paint.ts";
+import { drawBox, drawDisc, drawHeatmap, paint, within } from "./paint.ts";
 
 const CERTAIN: Rgb = [94, 234, 212];
 

@@ -1,4 +1,5 @@
 import type { Explanation, ExplanationMethod } from "../types.ts";
+import { heatColor } from "./heat.ts";
 import { encodePng } from "./png.ts";
 import type { Tensor } from "./postprocess.ts";
 
@@ -114,21 +115,4 @@ function bilinear(
   const upper = grid[y0 * width + x0]! * (1 - dx) + grid[y0 * width + x1]! * dx;
   const lower = grid[y1 * width + x0]! * (1 - dx) + grid[y1 * width + x1]! * dx;
   return upper * (1 - dy) + lower * dy;
-}
-
-/** Dark blue, violet, orange, pale yellow: rising in lightness, readable without colour vision. */
-const STOPS = [[13, 8, 135], [126, 3, 168], [204, 71, 120], [248, 149, 64], [
-  240,
-  249,
-  33,
-]];
-
-/** Colour of a heat of 0 to 1 as RGB, 0 to 255. */
-export function heatColor(heat: number): [number, number, number] {
-  const position = Math.min(1, Math.max(0, heat)) * (STOPS.length - 1);
-  const index = Math.min(STOPS.length - 2, Math.floor(position)),
-    share = position - index;
-  const mix = (c: number) =>
-    STOPS[index]![c]! * (1 - share) + STOPS[index + 1]![c]! * share;
-  return [mix(0), mix(1), mix(2)];
 }

@@ -1,8 +1,6 @@
 import type { BoundingBox, Explanation, Point } from "../types.ts";
+import { heatColor, type Rgb } from "./heat.ts";
 import type { RawImage } from "./image.ts";
-
-/** Red, green and blue, 0 to 255. */
-export type Rgb = readonly [number, number, number];
 
 /** What to lay over a region: how much of it at a pixel's centre, and in which colour. */
 export interface Ink {
@@ -12,16 +10,6 @@ export interface Ink {
   color: Rgb | ((value: number) => Rgb);
   opacity: number;
 }
-
-/** Stops of a perceptual map: dark violet, magenta, orange, pale yellow; lightness only rises. */
-const HEAT: readonly Rgb[] = [
-  [20, 11, 53],
-  [87, 16, 110],
-  [156, 41, 100],
-  [221, 81, 58],
-  [251, 155, 6],
-  [252, 255, 164],
-];
 
 const HEAT_OPACITY = 0.75;
 
@@ -106,22 +94,12 @@ export function drawHeatmap(
         (at(column, row + 1) * (1 - fx) + at(column + 1, row + 1) * fx) * fy,
     );
   };
-  paint(canvas, box, { cover, color: heat, opacity: HEAT_OPACITY });
+  paint(canvas, box, { cover, color: heatColor, opacity: HEAT_OPACITY });
 }
 
 /** `value`, moved into 0..most; 0 wins when there is no room. */
 export function within(value: number, most: number): number {
   return Math.max(0, Math.min(value, most));
-}
-
-/** The map's colour for a value of 0 to 1. */
-function heat(value: number): Rgb {
-  const at = clamp(value) * (HEAT.length - 1);
-  const index = Math.min(HEAT.length - 2, Math.floor(at));
-  const [low, high] = [HEAT[index]!, HEAT[index + 1]!];
-  const mix = (c: 0 | 1 | 2): number =>
-    low[c] + (high[c] - low[c]) * (at - index);
-  return [mix(0), mix(1), mix(2)];
 }
 
 function grow({ x, y, width, height }: BoundingBox, by: number): BoundingBox {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { evidenceMap, explain, heatColor } from "../../src/pipeline/explain.ts";
+import { evidenceMap, explain } from "../../src/pipeline/explain.ts";
+import { heatColor } from "../../src/pipeline/heat.ts";
 
 const face = new Float32Array(64 * 64).fill(100);
 
