@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { ATTRIBUTES } from "../pipeline/options.ts";
+import { ATTRIBUTES, EXPLANATIONS } from "../pipeline/options.ts";
 import type { AnalyzeOptions, Attribute, ExplanationMethod } from "../types.ts";
 
 /** What the command line asks for. */
@@ -33,14 +33,7 @@ Finds every face in JPEG, PNG or WebP photos and names its apparent expression.
                           several images become out-1.png, out-2.png, ...
   -h, --help              this text`;
 
-const METHODS = [
-  "none",
-  "evidence",
-  "gradCam",
-  "guidedBackprop",
-  "attention",
-  "difference",
-];
+const METHODS: readonly string[] = ["none", ...EXPLANATIONS];
 
 /**
  * Reads the command line.

@@ -1,18 +1,12 @@
 import { z } from "zod";
 import type { ModelSpec } from "../pipeline/manifest.ts";
+import { EXPLANATIONS } from "../pipeline/options.ts";
 
 const share = z.number().min(0).max(1);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const point = z.tuple([share, share]);
 const shape = z.array(z.union([z.number().int().positive(), z.string().min(1)]))
   .min(1);
-const explanations = [
-  "evidence",
-  "gradCam",
-  "guidedBackprop",
-  "attention",
-  "difference",
-] as const;
 const file = z.looseObject({
   file: z.string(),
   sha256,
@@ -60,7 +54,7 @@ const entry = z.looseObject({
   })).min(1),
   calibration: z.looseObject({ temperature: z.number().positive() })
     .exactOptional(),
-  explanations: z.array(z.enum(explanations)).exactOptional(),
+  explanations: z.array(z.enum(EXPLANATIONS)).exactOptional(),
   graphs: z.record(z.string(), file).exactOptional(),
   variants: z.array(file).exactOptional(),
   metrics: z.array(

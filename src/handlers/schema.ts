@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import { ATTRIBUTES } from "../pipeline/options.ts";
+import { ATTRIBUTES, EXPLANATIONS } from "../pipeline/options.ts";
 import type { Analysis, AnalyzeOptions, Attribute, Problem } from "../types.ts";
 
 /** Numbers may come as text in a query string. */
@@ -10,15 +10,6 @@ function number(min: number, max: number) {
     z.number().min(min).max(max),
   );
 }
-
-const EXPLANATIONS = [
-  "none",
-  "evidence",
-  "gradCam",
-  "guidedBackprop",
-  "attention",
-  "difference",
-] as const;
 
 /** `all`, a comma list, or an array of names. */
 const attributes = z.preprocess(
@@ -53,7 +44,7 @@ export const OptionsSchema = z.strictObject({
   route: z.enum(["auto", "edge", "gpu"]).optional().openapi({
     default: "auto",
   }),
-  explain: z.enum(EXPLANATIONS).optional().openapi({
+  explain: z.enum(["none", ...EXPLANATIONS]).optional().openapi({
     default: "none",
     description:
       "A heatmap per face; which methods a model has stands in `/v1/models`",
@@ -177,13 +168,7 @@ const face = z.object({
   ),
   explanation: mayBeAbsent(
     z.object({
-      method: z.enum([
-        "evidence",
-        "gradCam",
-        "guidedBackprop",
-        "attention",
-        "difference",
-      ]),
+      method: z.enum(EXPLANATIONS),
       label: z.string(),
       grid: z.object({
         width: z.number().int(),

@@ -25,6 +25,15 @@ export const ATTRIBUTES: readonly Attribute[] = [
   "quality",
 ];
 
+/** Every heatmap method of the contract. */
+export const EXPLANATIONS = [
+  "evidence",
+  "gradCam",
+  "guidedBackprop",
+  "attention",
+  "difference",
+] as const satisfies readonly ExplanationMethod[];
+
 /**
  * Fills in defaults and checks what the schema cannot: that models and methods exist here.
  *
