@@ -19,7 +19,7 @@ export interface PoolOptions {
 export interface JobOptions {
   /** Milliseconds from now after which the job is ended, waiting or running. */
   deadlineMs: number;
-  /** Takes the job out of the queue; one already running finishes unheard. */
+  /** Takes the job out of the queue; one already running has its Worker until the deadline at most. */
   signal?: AbortSignal;
 }
 
@@ -41,10 +41,16 @@ export interface PoolState {
 
 interface Job {
   id: number;
+  /** Kept until the answer, for another Worker to take over. */
   bytes: Uint8Array<ArrayBuffer>;
   plan: Plan;
   arrived: number;
+  /** Workers it was given to. */
+  attempts: number;
+  queueMs: number;
   timer: ReturnType<typeof setTimeout>;
+  /** Its caller no longer listens. */
+  abandoned(): boolean;
   settle(result: { answer: EngineAnswer } | { error: unknown }): void;
 }
 
@@ -56,12 +62,14 @@ interface Slot {
 
 /** Longest wait between two attempts to start a Worker that will not start. */
 const MAX_RESTART_DELAY_MS = 5000;
+/** Workers that may die over one picture before its caller is told. */
+const MAX_ATTEMPTS = 3;
 
 /**
  * Engines in Workers behind one queue.
  *
  * A job that overruns its deadline is ended with its Worker, which is replaced; jobs still
- * waiting are not affected, for they wait here.
+ * waiting are not affected, for they wait here. A job whose Worker dies goes to another.
  */
 export class Pool {
   readonly #options: PoolOptions;
@@ -100,7 +108,7 @@ export class Pool {
   }
 
   /**
-   * Runs one analysis on the next free Worker. The bytes are transferred, not copied.
+   * Runs one analysis on the next free Worker. A copy of the bytes goes to it.
    *
    * @throws {PipelineError} `overloaded` when the queue is full, `deadline_exceeded`, or what the engine threw
    */
@@ -127,7 +135,8 @@ export class Pool {
     const { promise, resolve, reject } = Promise.withResolvers<EngineAnswer>();
     const abort = () => {
       const index = this.#waiting.indexOf(job);
-      if (index >= 0) this.#waiting.splice(index, 1);
+      if (index < 0) return reject(options.signal!.reason);
+      this.#waiting.splice(index, 1);
       job.settle({ error: options.signal!.reason });
     };
     const job: Job = {
@@ -135,6 +144,9 @@ export class Pool {
       bytes,
       plan,
       arrived: performance.now(),
+      attempts: 0,
+      queueMs: 0,
+      abandoned: () => options.signal?.aborted ?? false,
       timer: setTimeout(() => this.#expire(job), options.deadlineMs),
       settle: (result) => {
         clearTimeout(job.timer);
@@ -188,6 +200,11 @@ export class Pool {
       this.#receive(slot, event.data);
     slot.worker.onerror = (event) => {
       event.preventDefault();
+      const { job } = slot;
+      if (job && job.attempts < MAX_ATTEMPTS && !job.abandoned()) {
+        slot.job = undefined;
+        this.#waiting.unshift(job);
+      }
       this.#replace(slot, new PipelineError("internal", "The worker died"));
     };
     slot.worker.postMessage(this.#options.start);
@@ -214,7 +231,7 @@ export class Pool {
       slot.job = undefined;
       job.settle(
         reply.kind === "answer"
-          ? { answer: reply.answer }
+          ? { answer: withQueue(reply.answer, job.queueMs) }
           : { error: new PipelineError(reply.code, reply.detail) },
       );
     }
@@ -227,16 +244,10 @@ export class Pool {
       const job = this.#waiting.shift();
       if (!job) break;
       slot.job = job;
+      job.attempts++;
+      job.queueMs = performance.now() - job.arrived;
       const { id, bytes, plan } = job;
-      const settle = job.settle;
-      const queueMs = performance.now() - job.arrived;
-      job.settle = (result) =>
-        settle(
-          "error" in result
-            ? result
-            : { answer: withQueue(result.answer, queueMs) },
-        );
-      slot.worker.postMessage({ kind: "job", id, bytes, plan }, [bytes.buffer]);
+      slot.worker.postMessage({ kind: "job", id, bytes, plan });
     }
     if (!this.#busy) this.#idle.splice(0).forEach((done) => done());
   }
@@ -263,7 +274,7 @@ export class Pool {
     this.#replaced++;
     const delay = Math.min(MAX_RESTART_DELAY_MS, this.#failures++ * 250);
     const restart = () => {
-      if (!this.#closed) this.#start(index);
+      if (!this.#closed || this.#busy) this.#start(index);
     };
     if (delay === 0) restart();
     else setTimeout(restart, delay);

@@ -45,6 +45,8 @@ async function handle(request: Request): Promise<Reply> {
       answer: await engine.analyze(request.bytes, request.plan),
     };
   } catch (error) {
+    // A trap leaves the runtime's heap as it was: this Worker must not read another picture.
+    if (error instanceof WebAssembly.RuntimeError) throw error;
     return error instanceof PipelineError
       ? { kind: "error", id, code: error.code, detail: error.message }
       : { kind: "error", id, code: "internal", detail: String(error) };

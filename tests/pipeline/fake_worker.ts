@@ -10,6 +10,8 @@ export const Deed = {
   fail: 3,
   slow: 4,
   leave: 5,
+  /** To die where the Worker is one of the pool's first. */
+  dieFirst: 6,
 } as const;
 
 self.onmessage = async ({ data }: MessageEvent<Request>) => {
@@ -25,11 +27,11 @@ self.onmessage = async ({ data }: MessageEvent<Request>) => {
   switch (bytes[0]) {
     case Deed.hang:
       return hang();
+    case Deed.dieFirst:
+      if (self.name !== "first") break;
+      return die();
     case Deed.die:
-      setTimeout(() => {
-        throw new Error("the worker dies");
-      });
-      return;
+      return die();
     case Deed.fail:
       return reply({
         kind: "error",
@@ -66,6 +68,12 @@ self.onmessage = async ({ data }: MessageEvent<Request>) => {
     },
   });
 };
+
+function die(): void {
+  setTimeout(() => {
+    throw new Error("the worker dies");
+  });
+}
 
 function hang(): never {
   while (true);

@@ -5,7 +5,15 @@ import type { Plan } from "../../src/pipeline/options.ts";
 import { Pool } from "../../src/pipeline/pool.ts";
 
 /** The deeds of fake_worker.ts. */
-const deed = { answer: 0, hang: 1, die: 2, fail: 3, slow: 4, leave: 5 };
+const deed = {
+  answer: 0,
+  hang: 1,
+  die: 2,
+  fail: 3,
+  slow: 4,
+  leave: 5,
+  dieFirst: 6,
+};
 
 const plan: Plan = {
   attributes: ["expression"],
@@ -18,12 +26,14 @@ const plan: Plan = {
 };
 
 function makePool(size: number, queue = 4, models = "fine"): Pool {
+  let spawned = 0;
   return new Pool({
     size,
     queue,
     spawn: () =>
       new Worker(new URL("./fake_worker.ts", import.meta.url), {
         type: "module",
+        name: spawned++ < size ? "first" : "later",
       }),
     start: { kind: "start", models, warm: [], limits: IMAGE_LIMITS },
   });
@@ -81,11 +91,50 @@ Deno.test("Pool adds the wait to the timing", () =>
     assert.ok(second.timing.totalMs >= second.timing.queueMs + 4);
   }));
 
-Deno.test("Pool transfers the bytes instead of copying them", () =>
+Deno.test("Pool gives the picture of a Worker that dies to another, and its time in the queue once", () =>
+  withPool(2, async (pool) => {
+    const answers = await Promise.all(
+      [1, 2, 3].map((mark) => job(pool, deed.dieFirst, mark)),
+    );
+    assert.deepEqual(answers.map((answer) => answer.image.width), [1, 2, 3]);
+    assert.ok(pool.state.replaced >= 1);
+    for (const { timing } of answers) {
+      assert.equal(timing.totalMs, 4 + timing.queueMs);
+    }
+  }));
+
+Deno.test("Pool gives up on a picture that three Workers died over", () =>
+  withPool(2, async (pool) => {
+    await assert.rejects(job(pool, deed.die), code("internal"));
+    assert.equal(pool.state.replaced, 3);
+    assert.equal((await job(pool, deed.answer, 5)).image.width, 5);
+  }));
+
+Deno.test("Pool ends a hanging job at its deadline though its caller went away", () =>
   withPool(1, async (pool) => {
-    const bytes = new Uint8Array([deed.answer, 9]);
-    await pool.run(bytes, plan, { deadlineMs: 5000 });
-    assert.equal(bytes.length, 0);
+    const controller = new AbortController();
+    const hanging = pool.run(new Uint8Array([deed.hang]), plan, {
+      deadlineMs: 300,
+      signal: controller.signal,
+    });
+    controller.abort(new Error("gone"));
+    await assert.rejects(hanging, /gone/);
+    assert.equal(pool.state.busy, 1);
+    assert.equal((await job(pool, deed.answer, 4)).image.width, 4);
+    assert.equal(pool.state.replaced, 1);
+  }));
+
+Deno.test("Pool gives no second Worker to a picture nobody waits for", () =>
+  withPool(1, async (pool) => {
+    const controller = new AbortController();
+    const dying = pool.run(new Uint8Array([deed.die]), plan, {
+      deadlineMs: 5000,
+      signal: controller.signal,
+    });
+    controller.abort(new Error("gone"));
+    await assert.rejects(dying, /gone/);
+    assert.equal((await job(pool, deed.answer, 4)).image.width, 4);
+    assert.equal(pool.state.replaced, 1);
   }));
 
 Deno.test("Pool passes an engine's error on with its code and goes on", () =>
@@ -127,13 +176,6 @@ Deno.test("Pool ends a job that is still waiting at its deadline", () =>
     );
     assert.equal((await running).image.width, 1);
     assert.equal(pool.state.replaced, 0);
-  }));
-
-Deno.test("Pool survives a Worker that throws outside its handler", () =>
-  withPool(1, async (pool) => {
-    await assert.rejects(job(pool, deed.die), code("internal"));
-    assert.equal((await job(pool, deed.answer, 5)).image.width, 5);
-    assert.equal(pool.state.replaced, 1);
   }));
 
 Deno.test("Pool ends the job of a Worker that leaves without a word at its deadline", () =>
@@ -190,6 +232,13 @@ Deno.test("Pool.close() lets accepted work finish, refuses new work", async () =
     [1, 2],
   );
   await closing;
+});
+
+Deno.test("Pool.close() lets a Worker that dies meanwhile be replaced for what was accepted", async () => {
+  const pool = makePool(1);
+  await pool.ready;
+  const accepted = [1, 2].map((mark) => job(pool, deed.dieFirst, mark));
+  await Promise.all([pool.close(5000), ...accepted]);
 });
 
 Deno.test("Pool.close() answers unfinished work after its grace", async () => {
