@@ -61,6 +61,8 @@ const all = await graph(
   "src/handlers/mod.ts",
   "src/cli/analyze.ts",
   "src/types.ts",
+  "src/sdk/client.ts",
+  "src/sdk/preprocess.ts",
 );
 
 /** Fails with each import that is not allowed. */
@@ -89,6 +91,7 @@ Deno.test("the graph reaches the files it is to watch", async () => {
   const files = [
     ...await sources("src/pipeline"),
     ...await sources("src/handlers"),
+    ...await sources("src/sdk"),
   ];
   assert.deepEqual(files.filter((file) => !reached.has(file)), []);
 });
@@ -125,6 +128,18 @@ Deno.test("src never imports tests, nor anything outside src", () => {
 Deno.test("no file imports from jsr: or a URL", () => {
   check(() => true, (name) => !/^(jsr|https?):/.test(name));
 });
+
+for (const entry of ["src/sdk/client.ts", "src/sdk/preprocess.ts"]) {
+  Deno.test(`${entry} brings no package and nothing of the server`, async () => {
+    const allowed =
+      /^src\/(types|sdk\/\w+|pipeline\/(image|preprocess|png|manifest))\.ts$/;
+    for (const { specifier, imports } of await graph(entry)) {
+      for (const name of [specifier, ...imports]) {
+        assert.match(name, allowed, `${specifier} -> ${name}`);
+      }
+    }
+  });
+}
 
 const SOLE: [name: RegExp, folder: RegExp][] = [
   [/^onnxruntime-web/, /^src\/pipeline\/wasm\.ts$/],

@@ -1,0 +1,154 @@
+/**
+ * A typed client of a Mien server, for browsers, Deno and Node.
+ *
+ * @example Analyse a photo
+ * ```ts no-eval
+ * import { Mien } from "@mien/mien/client";
+ *
+ * const mien = new Mien({ endpoint: "http://127.0.0.1:8000" });
+ * const photo = await Deno.readFile("photo.jpg");
+ * const { faces } = await mien.analyze(photo, { attributes: ["expression", "quality"] });
+ * console.log(faces.map((face) => face.expression?.label));
+ * ```
+ *
+ * @module
+ */
+import type { ModelSpec } from "../pipeline/manifest.ts";
+import type { Analysis, AnalyzeOptions } from "../types.ts";
+import { type ClientSettings, type RequestOptions, send } from "./request.ts";
+import { type ImageInput, toUpload } from "./upload.ts";
+
+export {
+  APIError,
+  ConnectionError,
+  type FailureCode,
+  type FailureFacts,
+  MienError,
+  TimeoutError,
+} from "./errors.ts";
+export type { EncodedImage } from "./bytes.ts";
+export type {
+  BitmapLike,
+  CanvasLike,
+  Drawable,
+  FrameLike,
+  ImageLike,
+  Pixels,
+  PixelSource,
+  VideoLike,
+} from "./canvas.ts";
+export type { RequestOptions } from "./request.ts";
+export type { ImageInput } from "./upload.ts";
+export type * from "../types.ts";
+export type { ModelSpec } from "../pipeline/manifest.ts";
+
+/** How a client is set up; only the endpoint is needed. */
+export interface MienOptions {
+  /** Where the server is; in a page, relative to it. */
+  endpoint: string | URL;
+  /** Sent as `Authorization: Bearer`. */
+  apiKey?: string;
+  /** Milliseconds one try may take, the answer's body included. @default {30_000} */
+  timeoutMs?: number;
+  /** Further tries after a failure that may pass. @default {2} */
+  maxRetries?: number;
+  /** Sent along with every request. */
+  headers?: Record<string, string>;
+  /** Makes the requests. @default {globalThis.fetch} */
+  fetch?: typeof fetch;
+}
+
+/** What one analysis is to do, and how its request is made. */
+export interface AnalyzeRequest extends AnalyzeOptions, RequestOptions {
+  /** The same person with a relaxed face: the reference for action units. */
+  neutral?: ImageInput;
+  /** Longest side in pixels; a larger picture is shrunk before it is sent. Unset sends it as it is. */
+  maxSide?: number;
+}
+
+/** Whether a server can answer. */
+export interface Health {
+  /** `ready` once its models are loaded. */
+  status: "starting" | "ready" | "failed";
+  /** The model that `auto` means, where the server tells. */
+  model?: string;
+}
+
+/** What concerns this side of a request only. */
+const NOT_IN_QUERY: ReadonlySet<string> = new Set([
+  "neutral",
+  "maxSide",
+  "signal",
+  "timeoutMs",
+  "maxRetries",
+  "headers",
+]);
+
+/** A client of one server. It holds no connection and needs no closing. */
+export class Mien {
+  readonly #settings: ClientSettings;
+
+  /**
+   * Sets up a client; nothing is sent yet.
+   *
+   * @throws {TypeError} when the endpoint is no address
+   */
+  constructor(options: MienOptions) {
+    const { endpoint, apiKey, timeoutMs = 30_000, maxRetries = 2 } = options;
+    const base = new URL(endpoint, globalThis.location?.href);
+    if (!base.pathname.endsWith("/")) base.pathname += "/";
+    this.#settings = {
+      endpoint: base,
+      apiKey,
+      timeoutMs,
+      maxRetries,
+      headers: options.headers ?? {},
+      fetch: options.fetch ?? ((...request) => fetch(...request)),
+    };
+  }
+
+  /**
+   * Finds every face of a picture and reads its apparent expression.
+   *
+   * @throws {APIError} when the server refuses; `code` says why
+   * @throws {ConnectionError} when no answer arrives; {@linkcode TimeoutError} when none does in time
+   * @throws {TypeError} when the picture is none, or cannot be read in this runtime
+   */
+  async analyze(
+    image: ImageInput,
+    request: AnalyzeRequest = {},
+  ): Promise<Analysis> {
+    const { neutral, maxSide, signal } = request;
+    signal?.throwIfAborted();
+    const photo = await toUpload(image, maxSide);
+    const query = new URLSearchParams();
+    for (const [name, value] of Object.entries(request)) {
+      if (value === undefined || NOT_IN_QUERY.has(name)) continue;
+      query.set(name, String(value));
+    }
+    let body: BodyInit = photo;
+    if (neutral !== undefined) {
+      body = new FormData();
+      body.set("image", photo);
+      body.set("neutral", await toUpload(neutral, maxSide));
+    }
+    const type = photo.type.startsWith("image/")
+      ? photo.type
+      : "application/octet-stream";
+    return await send(this.#settings, {
+      path: query.size ? `v1/analyze?${query}` : "v1/analyze",
+      body,
+      ...(body === photo ? { type } : {}),
+    }, request);
+  }
+
+  /** Every model of the server, with its measured figures and licences. */
+  models(options: RequestOptions = {}): Promise<ModelSpec[]> {
+    return send(this.#settings, { path: "v1/models" }, options);
+  }
+
+  /** Whether the server can answer; a server that is still starting is no failure. */
+  health(options: RequestOptions = {}): Promise<Health> {
+    return send(this.#settings, { path: "readyz", also: [503] }, options);
+  }
+}
