@@ -2,10 +2,11 @@
 
     python export.py mini_xception --name expression_mini_xception
     python export.py mini_xception_gender --name gender_mini_xception
+    python export.py patt_lite --name expression_patt_lite --half     # weights of the graph in half precision on disk
 
 The graph takes `image` `[batch, 1, size, size]` and gives the task's heads (`logits` is served; expression has
-`logits_fer2013` beside it, as a benchmark) and `evidence` `[batch, classes, h, w]`, the served head's class maps whose
-spatial mean is the logit. The weights are also written as they were before folding, in half precision, for `train.py
+`logits_fer2013` beside it, as a benchmark), `evidence` `[batch, classes, h, w]`, the served head's class maps whose
+spatial mean is the logit, and what the network names in its EXTRAS, which its `read` gives beside the maps. The weights are also written as they were before folding, in half precision, for `train.py
 --start`. Figures come after, by evaluate.py.
 """
 
@@ -24,6 +25,7 @@ import calibration
 import evaluate
 import goldens
 import graph
+import half
 import manifest
 import prepare
 import train
@@ -33,26 +35,30 @@ TOLERANCE = 1e-4
 
 
 class Served(nn.Module):
-    """Evidence maps `[B, classes, h, w]` of all heads -> what the graph returns."""
+    """Evidence maps `[B, classes, h, w]` of all heads, and a network's extras -> what the graph returns."""
 
     def __init__(self, net, heads):
         super().__init__()
         self.net, self.columns = net, list(evaluate.slices(heads).values())
 
     def forward(self, image):
-        maps = self.net(image)
+        maps, *extras = self.net.read(image) if hasattr(self.net, "EXTRAS") else (self.net(image),)
         if len(self.columns) == 1:
-            return maps.mean((2, 3)), maps
+            return maps.mean((2, 3)), maps, *extras
         logits = maps.mean((2, 3))
-        return *(logits[:, columns] for columns in self.columns), maps[:, self.columns[0]]
+        return *(logits[:, columns] for columns in self.columns), maps[:, self.columns[0]], *extras
+
+
+def output_names(net, heads):
+    return [*heads, "evidence", *getattr(net, "EXTRAS", ())]
 
 
 def export(net, heads, size, file):
     """Write the graph: opset 17, batch axis dynamic, batch normalisation folded into the convolutions."""
-    outputs = [*heads, "evidence"]
+    outputs, served, image = output_names(net, heads), Served(net, heads).eval(), torch.zeros(2, 1, size, size)
     torch.onnx.export(
-        Served(net, heads).eval(),
-        torch.zeros(2, 1, size, size),
+        served,
+        image,
         str(file),
         dynamo=False,
         opset_version=17,
@@ -63,6 +69,11 @@ def export(net, heads, size, file):
     model = onnx.load(file)
     assert not any(node.op_type == "BatchNormalization" for node in model.graph.node), "Batch normalisation is left"
     model.ir_version = 8
+    graph.merge_pads(model)
+    with torch.no_grad():
+        shapes = [value.shape[1:] for value in served(image)]
+    for output, shape in zip(model.graph.output, shapes, strict=True):
+        output.CopyFrom(onnx.helper.make_tensor_value_info(output.name, onnx.TensorProto.FLOAT, ["batch", *shape]))
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, file)
     return model
@@ -75,7 +86,7 @@ def check(net, heads, size, file):
     images = torch.rand(32, 1, size, size, generator=gen) * 2 - 1
     with torch.no_grad():
         expected = [o.numpy() for o in Served(net, heads).eval()(images)]
-    outputs = [*heads, "evidence"]
+    outputs = output_names(net, heads)
     singles = [session.run(outputs, {"image": image[None].numpy()}) for image in images]
     alone = [np.concatenate(parts) for parts in zip(*singles)]
     order = torch.randperm(32, generator=gen)
@@ -87,7 +98,7 @@ def check(net, heads, size, file):
     return {
         "parity": max(float(np.abs(a - b).max()) for a, b in zip(alone, expected)),
         "batch": batch,
-        "evidence": float(np.abs(alone[-1].mean((2, 3)) - alone[0]).max()),
+        "evidence": float(np.abs(alone[len(heads)].mean((2, 3)) - alone[0]).max()),
     }
 
 
@@ -124,10 +135,10 @@ def entry(name, net, module, model, file, state):
                 | ({} if output == "logits" else {"role": "benchmark"})
                 for output, (_, labels, _) in task.HEADS.items()
             ),
-            {"name": "evidence", "shape": shapes["evidence"]},
+            *({"name": output, "shape": shapes[output]} for output in ("evidence", *getattr(net, "EXTRAS", ()))),
         ],
         "calibration": {},
-        "explanations": ["evidence"],
+        "explanations": ["evidence", *getattr(net, "EXPLANATIONS", ())],
         "variants": [],
         "metrics": [],
         "license": "MIT",
@@ -148,6 +159,9 @@ def main(args):
     differences = check(net, heads, module.SIZE, file)
     assert max(differences.values()) <= TOLERANCE, f"Exported graph differs: {differences}"
     item = entry(args.name, net, module, model, file, state)
+    if args.half:
+        onnx.save(half.halve(model), file)
+        item |= manifest.file_facts(file) | {"precision": "fp16"}
     weights.save(state["ema"], state["config"]["network"], folder / weights.NAME)
     item["weights"] = manifest.file_facts(folder / weights.NAME)
     logits, task = evaluate.graph_logits(item, args.data)
@@ -163,6 +177,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", help="the run's name, which is the network's unless train.py was told otherwise")
     parser.add_argument("--name", required=True, help="the model's name in the manifest")
+    parser.add_argument("--half", action="store_true", help="keep the graph's weights in half precision")
     parser.add_argument("--runs", type=Path, default=train.RUNS)
     parser.add_argument("--data", type=Path, default=prepare.DATA)
     main(parser.parse_args())

@@ -3,7 +3,8 @@
 import math
 
 import onnx
-from onnx import shape_inference
+from onnx import helper, shape_inference
+from onnx.reference import ReferenceEvaluator
 
 
 def multiply_adds(model, shape):
@@ -26,6 +27,44 @@ def multiply_adds(model, shape):
             each = math.prod(weight[1:]) if node.op_type == "Conv" else max(weight)
             total += math.prod(shapes[node.output[0]]) * each
     return total
+
+
+def merge_pads(model):
+    """Pads with zeros into the convolutions that follow them; how wide they are may be computed from constants."""
+    makers = {node.output[0]: node for node in model.graph.node}
+    for node in model.graph.node:
+        pad = makers.get(node.input[0]) if node.op_type == "Conv" else None
+        if pad is None or pad.op_type != "Pad":
+            continue
+        sides = constant(model, pad.input[1])
+        assert not any(sides[[0, 1, 4, 5]]), f"Cannot merge a pad of batch or channels: {pad.name}"
+        pads = next(a for a in node.attribute if a.name == "pads").ints
+        pads[:] = [a + int(b) for a, b in zip(pads, sides[[2, 3, 6, 7]])]
+        node.input[0] = pad.input[0]
+    drop_unused(model)
+
+
+def constant(model, name):
+    """The value of a tensor that depends on no input."""
+    part = onnx.ModelProto()
+    part.CopyFrom(model)
+    del part.graph.input[:], part.graph.output[:], part.graph.value_info[:]
+    part.graph.output.append(helper.make_empty_tensor_value_info(name))
+    drop_unused(part)
+    return ReferenceEvaluator(part).run(None, {})[0]
+
+
+def drop_unused(model):
+    """Nodes and weights that no output needs."""
+    needed, kept = {o.name for o in model.graph.output}, []
+    for node in reversed(model.graph.node):
+        if needed & set(node.output):
+            needed |= set(node.input)
+            kept.append(node)
+    weights = [w for w in model.graph.initializer if w.name in needed]
+    del model.graph.node[:], model.graph.initializer[:]
+    model.graph.node.extend(reversed(kept))
+    model.graph.initializer.extend(weights)
 
 
 def parameters(model):

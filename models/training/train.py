@@ -5,7 +5,8 @@
     kill -TERM <pid>; python train.py mini_xception     # goes on where it stopped
     python train.py mini_xception --name longer --start ../expression_mini_xception/weights.safetensors
 
-A network file names its task and recipe; a task file gives batches, loss and metrics. State
+A network file names its task and recipe, and may say what to start from and what to hold still at first; a task file
+gives batches, loss and metrics. State
 (weights, EMA, optimiser, step) goes to runs/<name>/state.pt after every epoch and on
 SIGTERM/SIGINT. Order and augmentation depend only on (seed, epoch, step): a resumed run equals an
 unbroken one.
@@ -47,6 +48,11 @@ def learning_rate(step, total, peak, warmup=0.1):
     if step < start:
         return peak * (step + 1) / start
     return peak * 0.5 * (1 + math.cos(math.pi * (step - start) / max(1, total - start)))
+
+
+def staged_rate(step, total, first, peak):
+    """The same once for the steps before `first`, and once more for the rest."""
+    return learning_rate(step, first, peak) if step < first else learning_rate(step - first, total - first, peak)
 
 
 class Ema:
@@ -112,6 +118,9 @@ def train(args):
     if args.start:
         net.load_state_dict(weights.load(args.start))
         ema = Ema(net, args.ema)
+    elif hasattr(module, "start") and not state_file.exists():
+        module.start(net)
+        ema = Ema(net, args.ema)
     if state_file.exists():
         state = torch.load(state_file, weights_only=True)
         net.load_state_dict(state["net"])
@@ -136,14 +145,19 @@ def train(args):
             },
         )
 
+    def ready(epoch):
+        net.train()
+        if hasattr(module, "freeze"):
+            module.freeze(net, epoch < args.frozen)
+
     started, losses = time.time(), []
-    net.train()
     while step < total:
         epoch, first = divmod(step, per_epoch)
+        ready(epoch)
         order = torch.randperm(len(data), generator=augment.generator(args.seed, epoch))
         for position in range(first, per_epoch):
             index = order[position * args.batch : (position + 1) * args.batch]
-            rate = learning_rate(step, total, args.lr)
+            rate = staged_rate(step, total, args.frozen * per_epoch, args.lr)
             for group in optimiser.param_groups:
                 group["lr"] = rate
             inputs = data.batch(index, augment.generator(args.seed, epoch, position, 1))
@@ -173,7 +187,6 @@ def train(args):
             net.load_state_dict(ema.state)
             report |= {k: round(v, 4) for k, v in valid.metrics(predict(net, valid)).items()}
             net.load_state_dict(current)
-            net.train()
         losses = []
         keep()
         with open(folder / "log.jsonl", "a") as log:
@@ -194,6 +207,7 @@ def parse(argv=None):
     parser.add_argument("--lr", type=float, help="peak learning rate")
     parser.add_argument("--weight-decay", type=float)
     parser.add_argument("--batch", type=int)
+    parser.add_argument("--frozen", type=int, help="first epochs that hold still what the network's freeze() names")
     parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
@@ -206,7 +220,7 @@ def parse(argv=None):
     parser.add_argument("--runs", type=Path, default=RUNS)
     args = parser.parse_args(argv)
     recipe = importlib.import_module(args.network).RECIPE
-    for key, value in recipe.items():
+    for key, value in (dict(frozen=0) | recipe).items():
         if getattr(args, key) is None:
             setattr(args, key, value)
     args.name = args.name or args.network

@@ -17,6 +17,13 @@ def save(state, network, file):
     Path(file).write_bytes(serialise(half, metadata={"network": network}))
 
 
+def save_whole(state, network, file):
+    """Write a state dict as it is, by temporary name and rename."""
+    partial = Path(file).with_suffix(".partial")
+    partial.write_bytes(serialise({k: v.contiguous() for k, v in state.items()}, metadata={"network": network}))
+    partial.replace(file)
+
+
 def load(file):
     """State dict in fp32 from weights written here, or from a run's state.pt."""
     if Path(file).suffix != ".safetensors":

@@ -5,6 +5,7 @@ import torch
 
 import mien_net
 import mini_xception
+import patt_lite
 import sequential_cnn
 import task_expression
 
@@ -64,7 +65,7 @@ def test_same_pooling_is_tensorflows(side, expected):
 
 
 NETWORKS = pytest.mark.parametrize(
-    "module", [mini_xception, sequential_cnn, mien_net], ids=lambda module: module.__name__
+    "module", [mini_xception, sequential_cnn, mien_net, patt_lite], ids=lambda module: module.__name__
 )
 
 
