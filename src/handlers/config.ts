@@ -1,3 +1,5 @@
+import type { GpuOptions } from "../pipeline/mod.ts";
+
 /** Names as the manifest has them. */
 function isModelName(item: string): boolean {
   return /^[a-z][a-z0-9_]*$/.test(item);
@@ -18,6 +20,9 @@ export interface Config {
   maxSide: number;
   deadlineMs: number;
   queue: number;
+  /** Undefined: no GPU server is asked. */
+  gpu: Omit<GpuOptions, "token"> | undefined;
+  gpuToken: string | undefined;
 }
 
 /** Memory in MiB one Worker needs with the light set of models, and the process without any. */
@@ -29,6 +34,9 @@ export interface Machine {
   cores: number;
   memoryMib: number;
 }
+
+/** Variables whose values are never shown. */
+const SECRET = ["MIEN_API_KEYS", "MIEN_GPU_TOKEN"];
 
 /** Every variable that is read. */
 export const VARIABLES: readonly string[] = [
@@ -65,7 +73,7 @@ export function readConfig(
   const value = (name: string) => get(name)?.trim() || undefined;
 
   function refuse(name: string, wanted: string): never {
-    const shown = name === "MIEN_API_KEYS" ? "" : `="${value(name)}"`;
+    const shown = SECRET.includes(name) ? "" : `="${value(name)}"`;
     throw new RangeError(`Cannot use ${name}${shown}: it must be ${wanted}`);
   }
 
@@ -95,12 +103,42 @@ export function readConfig(
     return items;
   }
 
-  for (const name of VARIABLES.filter((name) => /GPU|ESCALATE/.test(name))) {
-    if (value(name) !== undefined) {
-      throw new RangeError(
-        `Cannot use ${name}: this version has no GPU route yet, unset it`,
+  function readGpu(): Config["gpu"] {
+    const url = value("MIEN_GPU_URL");
+    if (url !== undefined && !isServer(url)) {
+      refuse(
+        "MIEN_GPU_URL",
+        "an address such as https://gpu.example.org, without a key in it; http only inside a private network",
       );
     }
+    const model = value("MIEN_GPU_MODEL");
+    if (model && !isModelName(model)) {
+      refuse("MIEN_GPU_MODEL", "one model name");
+    }
+    const below = value("MIEN_ESCALATE_BELOW") ?? "0";
+    if (!/^(0(\.\d+)?|1(\.0+)?)$/.test(below)) {
+      refuse("MIEN_ESCALATE_BELOW", "a confidence from 0 to 1");
+    }
+    const models = list("MIEN_GPU_MODELS", isModelName, "model names");
+    const gpu = {
+      timeoutMs: integer("MIEN_GPU_TIMEOUT_MS", 500, 50, 60_000),
+      escalateBelow: Number(below),
+      ...(models.length > 0 ? { models } : {}),
+      ...(model ? { model } : {}),
+    };
+    if (url) return { url, ...gpu };
+    const alone = VARIABLES.find((name) =>
+      /GPU|ESCALATE/.test(name) && value(name) !== undefined
+    );
+    if (!alone) return undefined;
+    throw new RangeError(
+      `Cannot use ${alone} without MIEN_GPU_URL: set that too, or unset it`,
+    );
+  }
+
+  const gpuToken = value("MIEN_GPU_TOKEN");
+  if (gpuToken && !/^[\x21-\x7e]+$/.test(gpuToken)) {
+    refuse("MIEN_GPU_TOKEN", "printable ASCII without spaces");
   }
   const room = Math.max(
     1,
@@ -141,7 +179,29 @@ export function readConfig(
     maxSide: integer("MIEN_MAX_SIDE", 12_000, 32, 65_535),
     deadlineMs: integer("MIEN_DEADLINE_MS", 10_000, 100, 600_000),
     queue: integer("MIEN_QUEUE", 4, 0, 1000),
+    gpu: readGpu(),
+    gpuToken,
   };
+}
+
+/** An address of a server: https, or http where no stranger listens. */
+function isServer(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, hostname, username, password, search, hash } = new URL(
+    text,
+  );
+  const plain = !username && !password && !search && !hash;
+  return plain &&
+    (protocol === "https:" || (protocol === "http:" && isPrivate(hostname)));
+}
+
+/** Loopback, private addresses, and names that only a private network resolves. */
+function isPrivate(hostname: string): boolean {
+  return /^(127|10)(\.\d+){3}$|^192\.168(\.\d+){2}$|^172\.(1[6-9]|2\d|3[01])(\.\d+){2}$/
+    .test(hostname) ||
+    /^\[(::1|f[cd][0-9a-f:]*)\]$/.test(hostname) ||
+    /^[a-z0-9-]*[a-z][a-z0-9-]*$/.test(hostname) ||
+    /\.(local|internal|svc|localhost)$/.test(hostname);
 }
 
 function isOrigin(item: string): boolean {

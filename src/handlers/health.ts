@@ -28,7 +28,13 @@ export function readyz(
   const { status } = readiness;
   const ready = status === "ready";
   const body = detailed
-    ? { status, model: pipeline.model, pool: pipeline.state, settings }
+    ? {
+      status,
+      model: pipeline.model,
+      pool: pipeline.state,
+      gpu: pipeline.gpu,
+      settings,
+    }
     : { status };
   const init = ready
     ? { status: 200 }

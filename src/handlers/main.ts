@@ -15,7 +15,7 @@ async function main(): Promise<void> {
     cores: navigator.hardwareConcurrency,
     memoryMib: Deno.systemMemoryInfo().total / 1024 / 1024,
   });
-  const { apiKeys, ...settings } = config;
+  const { apiKeys, gpuToken, ...settings } = config;
   const pipeline = await createPipeline({
     workers: config.workers,
     queue: config.queue,
@@ -23,6 +23,9 @@ async function main(): Promise<void> {
     preload: config.models,
     deadlineMs: config.deadlineMs,
     limits: { maxPixels: config.maxPixels, maxSide: config.maxSide },
+    ...(config.gpu
+      ? { gpu: { ...config.gpu, ...(gpuToken ? { token: gpuToken } : {}) } }
+      : {}),
   });
   checkManifest(pipeline.models.specs);
   const handler = createHandler({

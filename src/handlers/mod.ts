@@ -26,7 +26,10 @@ import { RateLimiter } from "./rate_limit.ts";
 export {
   type Calibration,
   type CallOptions,
+  type CircuitState,
   createPipeline,
+  type GpuOptions,
+  type GpuState,
   type Metric,
   type ModelFile,
   type ModelSpec,
@@ -35,6 +38,8 @@ export {
   type Pipeline,
   type PipelineOptions,
   type PoolState,
+  type RemoteOptions,
+  type Tensor,
 } from "../pipeline/mod.ts";
 
 /** What a handler is made of; only the pipeline is needed. */

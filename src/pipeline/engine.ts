@@ -3,18 +3,28 @@ import type { Backend } from "./backend.ts";
 import { Clock } from "./clock.ts";
 import { detect, type Scaled } from "./detect.ts";
 import { PipelineError } from "./error.ts";
-import { describeFace, type GenderReading } from "./face.ts";
+import { describeFace, type GenderReading, scoresOf } from "./face.ts";
 import { type ImageHeader, readHeader } from "./header.ts";
 import type { RawImage } from "./image.ts";
 import { locate, type LocatedFace } from "./landmarks.ts";
 import type { ModelSpec, ModelStore } from "./manifest.ts";
-import type { Plan } from "./options.ts";
-import { toLandmarks } from "./postprocess.ts";
+import type { HandOver, Plan } from "./options.ts";
+import { type Tensor, toLandmarks } from "./postprocess.ts";
 import { LANDMARK_ORDER } from "./preprocess.ts";
-import { alignFaces, readFaces, readSaliency } from "./reading.ts";
+import {
+  type AlignedFaces,
+  alignFaces,
+  type Crop,
+  neededOutputs,
+  readFaces,
+  readSaliency,
+} from "./reading.ts";
 
 /** What the engine answers; the pipeline adds the request's id. */
-export type EngineAnswer = Omit<Analysis, "requestId">;
+export type EngineAnswer = Omit<Analysis, "requestId"> & {
+  /** The faces that the plan hands over. */
+  crops?: Crop[];
+};
 
 /** Image work: bytes in, faces out. One interface in process and behind a pool of Workers. */
 export interface Engine {
@@ -28,6 +38,8 @@ export interface Engine {
     plan: Plan,
     signal?: AbortSignal,
   ): Promise<EngineAnswer>;
+  /** Runs one model on tensors as they are. */
+  run: Backend["run"];
   /** Loads the models of a plain analysis and the ones named, and runs each once. */
   warm(models: readonly string[]): Promise<void>;
   /** Frees every session. */
@@ -116,7 +128,7 @@ export function createEngine(parts: EngineParts): Engine {
   ): Promise<EngineAnswer> {
     const clock = new Clock();
     const header = readHeader(bytes, parts.limits);
-    const spec = models.get(plan.model);
+    const spec = models.get(plan.model), { handOver } = plan;
     const { faces, picture } = plan.input === "crop"
       ? await cropAsFace(bytes, header, spec, clock)
       : await findFaces(bytes, header, plan, clock, signal);
@@ -125,10 +137,9 @@ export function createEngine(parts: EngineParts): Engine {
       () => alignFaces(faces, spec, picture),
     );
     const context = signal ? { backend, signal } : { backend };
-    const wanted = plan.explain === "evidence"
-      ? ["logits", "evidence"]
-      : ["logits"];
-    const expression = needsExpression(plan) && faces.length > 0
+    const wanted = neededOutputs(plan);
+    const reads = needsExpression(plan) && faces.length > 0;
+    const expression = reads && handOver?.below !== Infinity
       ? await clock.time(
         "classifyMs",
         () => readFaces(aligned, wanted, context),
@@ -171,8 +182,45 @@ export function createEngine(parts: EngineParts): Engine {
         type: header.type,
       },
       faces: answer,
+      ...(handOver && reads
+        ? {
+          crops: await clock.time(
+            "alignMs",
+            () => cut(handOver, faces, aligned, picture, expression),
+          ),
+        }
+        : {}),
       timing: clock.read(),
     };
+  }
+
+  /** The faces a plan hands over, aligned for each of its models. */
+  function cut(
+    { below, models: names }: HandOver,
+    faces: readonly LocatedFace[],
+    aligned: AlignedFaces,
+    picture: Scaled,
+    expression: Record<string, Tensor> | undefined,
+  ): Crop[] {
+    const crops: Crop[] = faces.map((_, face) => ({
+      face,
+      samples: {},
+      ...(expression
+        ? { score: scoresOf(aligned.spec, expression, face)[0]!.score }
+        : {}),
+    }));
+    const chosen = crops.filter(({ score }) => (score ?? 0) < below);
+    for (const name of chosen.length > 0 ? names : []) {
+      const samples = name === aligned.spec.name
+        ? chosen.map(({ face }) => aligned.samples[face]!)
+        : alignFaces(
+          chosen.map(({ face }) => faces[face]!),
+          models.get(name),
+          picture,
+        ).samples;
+      chosen.forEach((crop, index) => crop.samples[name] = samples[index]!);
+    }
+    return chosen;
   }
 
   async function readGender(
@@ -217,6 +265,7 @@ export function createEngine(parts: EngineParts): Engine {
 
   return {
     analyze,
+    run: (model, feeds, options) => backend.run(model, feeds, options),
     async warm(names) {
       for (
         const spec of [

@@ -1,4 +1,10 @@
-import type { Face, GenderLabel } from "../types.ts";
+import type {
+  ExpressionLabel,
+  Face,
+  GenderLabel,
+  Provenance,
+  Score,
+} from "../types.ts";
 import type { Clock } from "./clock.ts";
 import type { Scaled } from "./detect.ts";
 import { evidenceMap, explain, saliencyMap } from "./explain.ts";
@@ -53,11 +59,7 @@ export async function describeFace(input: FaceFacts): Promise<Face> {
     detectionScore: face.score,
     rollDegrees: roll(landmarks),
     provenance: {
-      model: spec.name,
-      version: spec.version,
-      sha256: spec.sha256,
-      license: spec.license,
-      ...dataTerms(gender ? [spec, gender.spec] : [spec]),
+      ...describeModel(spec, gender ? [gender.spec] : []),
       backend: "wasm",
       input: plan.input,
       escalated: false,
@@ -80,30 +82,87 @@ export async function describeFace(input: FaceFacts): Promise<Face> {
     const { temperature } = gender.spec.calibration!;
     answer.gender = rank(labels, softmax(logits, temperature))[0]!;
   }
-  if (!outputs) return answer;
-  const labels = servedLabels(spec), logits = row(outputs.logits!, index);
-  const scores = rank(labels, softmax(logits, spec.calibration?.temperature));
+  if (outputs) {
+    const { clock } = input;
+    Object.assign(
+      answer,
+      await describeExpression({ spec, outputs, index, samples, plan, clock }),
+    );
+  }
+  return answer;
+}
+
+/** One face as an expression model sees it and what the model says, wherever it ran. */
+export interface ExpressionFacts {
+  spec: ModelSpec;
+  outputs: Record<string, Tensor>;
+  /** The face's place in the outputs' batch. */
+  index: number;
+  /** Its aligned samples, 0 to 255. */
+  samples: Float32Array;
+  plan: Plan;
+  clock: Clock;
+}
+
+/** The apparent expression and its heatmap, as far as the plan asks and the model has them. */
+export async function describeExpression(
+  { spec, outputs, index, samples, plan, clock }: ExpressionFacts,
+): Promise<Pick<Face, "expression" | "explanation">> {
+  const answer: Pick<Face, "expression" | "explanation"> = {};
+  const labels = servedLabels(spec), scores = scoresOf(spec, outputs, index);
   const best = scores[0]!;
   if (plan.attributes.includes("expression")) {
     const decision = best.score < plan.minConfidence ? "uncertain" : "certain";
     answer.expression = { ...best, decision, scores };
-    if (plan.coverage !== undefined) {
-      const { thresholds } = spec.calibration!.conformal!;
+    const thresholds = spec.calibration?.conformal?.thresholds;
+    if (plan.coverage !== undefined && thresholds) {
       answer.expression.labelSet = labelSet(scores, thresholds, plan.coverage);
     }
   }
   const { explain: method } = plan;
-  if (method !== "none") {
+  if (method !== "none" && spec.explanations?.includes(method)) {
     const map = method === "guidedBackprop"
       ? saliencyMap(outputs.saliency!, index)
       : evidenceMap(outputs.evidence!, index, labels.indexOf(best.label));
-    const { label } = best;
-    answer.explanation = await input.clock.time(
+    const { label } = best, side = Number(spec.inputs[0]!.shape[3]);
+    answer.explanation = await clock.time(
       "explainMs",
       () => explain({ ...map, method, label, face: samples, side }),
     );
   }
   return answer;
+}
+
+/** One face's calibrated scores, best first. */
+export function scoresOf(
+  spec: ModelSpec,
+  outputs: Record<string, Tensor>,
+  index: number,
+): Score<ExpressionLabel>[] {
+  const logits = row(outputs.logits!, index);
+  return rank(
+    servedLabels(spec),
+    softmax(logits, spec.calibration?.temperature),
+  );
+}
+
+/** A model as an answer names it, with the terms of all the data the answer rests on. */
+export function describeModel(
+  spec: ModelSpec,
+  others: readonly ModelSpec[],
+): Pick<
+  Provenance,
+  "model" | "version" | "sha256" | "license" | "dataLicense"
+> {
+  const { name, version, sha256, license } = spec;
+  const terms = [spec, ...others].flatMap((spec) => spec.dataLicense ?? []);
+  return {
+    model: name,
+    version,
+    sha256,
+    license,
+    ...(terms.length > 0 ? { dataLicense: terms.join("; ") } : {}),
+  };
 }
 
 /** The aligned face as quality is judged on it, whatever the model's own input: gray, one size. */
@@ -142,10 +201,4 @@ function shareOutside(
     }
   }
   return outside / points ** 2;
-}
-
-/** The terms of all data the answer rests on. */
-function dataTerms(specs: readonly ModelSpec[]): { dataLicense?: string } {
-  const terms = specs.flatMap((spec) => spec.dataLicense ?? []);
-  return terms.length > 0 ? { dataLicense: terms.join("; ") } : {};
 }

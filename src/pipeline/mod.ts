@@ -7,8 +7,10 @@ import type { Analysis, AnalyzeOptions, ImageLimits } from "../types.ts";
 import { PipelineError } from "./error.ts";
 import { type ModelSpec, ModelStore } from "./manifest.ts";
 import { MODELS_URL, readModelFiles } from "./model_files.ts";
-import { resolveOptions } from "./options.ts";
-import { Pool, type PoolState } from "./pool.ts";
+import { type Plan, resolveOptions } from "./options.ts";
+import { type JobOptions, Pool, type PoolState } from "./pool.ts";
+import type { Tensor } from "./postprocess.ts";
+import { type GpuOptions, GpuRoute, type GpuState } from "./route.ts";
 
 export { PipelineError } from "./error.ts";
 export {
@@ -19,7 +21,11 @@ export {
   ModelStore,
   type OutputSpec,
 } from "./manifest.ts";
+export type { CircuitState } from "./circuit.ts";
 export type { PoolState } from "./pool.ts";
+export type { Tensor } from "./postprocess.ts";
+export type { RemoteOptions } from "./remote.ts";
+export type { GpuOptions, GpuState } from "./route.ts";
 
 /** How a pipeline is set up; every value has a default. */
 export interface PipelineOptions {
@@ -37,6 +43,8 @@ export interface PipelineOptions {
   limits?: Partial<ImageLimits>;
   /** Where `manifest.json` and the model files lie. */
   models?: URL | string;
+  /** A GPU server that may be asked; absent means none is. */
+  gpu?: GpuOptions;
 }
 
 /** Per-call settings. */
@@ -59,6 +67,8 @@ export interface Pipeline {
   readonly ready: Promise<void>;
   /** Workers and queue, or undefined when the pipeline runs in this thread. */
   readonly state: PoolState | undefined;
+  /** Circuit breakers and counts of the GPU route, or undefined when there is none. */
+  readonly gpu?: GpuState | undefined;
   /**
    * Analyses one image. The bytes are handed over: do not use them afterwards.
    *
@@ -69,6 +79,19 @@ export interface Pipeline {
     options?: AnalyzeOptions,
     call?: CallOptions,
   ): Promise<Analysis>;
+  /**
+   * Runs one model of the manifest on tensors as they are. Nothing is checked: what does not fit
+   * the model rejects.
+   *
+   * @throws {PipelineError} with a code of the contract
+   */
+  run(
+    model: string,
+    feeds: Record<string, Tensor>,
+    call?: Pick<CallOptions, "signal" | "deadlineMs"> & {
+      outputs?: readonly string[];
+    },
+  ): Promise<Record<string, Tensor>>;
   /** Takes no more work, lets accepted work finish for `graceMs`, and frees everything. */
   close(graceMs?: number): Promise<void>;
 }
@@ -86,7 +109,7 @@ export const DEFAULT_MODEL = "expression_mini_xception";
 /**
  * Sets up a pipeline: Workers, each with its own sessions, or an engine in this thread.
  *
- * @throws {RangeError} when `model` or `preload` names no model of the manifest
+ * @throws {RangeError} when `model`, `preload` or `gpu` names no model that can serve so
  */
 export async function createPipeline(
   options: PipelineOptions = {},
@@ -97,11 +120,41 @@ export async function createPipeline(
   const base = options.models ?? MODELS_URL;
   const models = await ModelStore.open(readModelFiles(base));
   const preload = [...new Set([model, ...(options.preload ?? [])])];
-  for (const name of preload) expressionModel(models, name);
+  for (const name of preload) edgeModel(models, name);
 
   const run = workers > 0
     ? startPool({ workers, queue, limits, base, preload })
     : await startEngine(models, limits, preload);
+  const route = options.gpu
+    ? new GpuRoute({
+      models,
+      gpu: options.gpu,
+      standIn: model,
+      edge: ({ deadline, signal }) => ({
+        run: (name, feeds, { outputs } = {}) =>
+          run.model(name, feeds, {
+            deadlineMs: deadline - performance.now(),
+            accepted: true,
+            ...(outputs ? { outputs } : {}),
+            ...(signal ? { signal } : {}),
+          }),
+      }),
+    })
+    : undefined;
+  if (options.gpu?.model) expressionModel(models, options.gpu.model);
+  const underWay = new Set<Promise<unknown>>();
+  let closed = false;
+
+  /** Counts work that may pause between two jobs, which the pool cannot see. */
+  async function track<T>(work: Promise<T>): Promise<T> {
+    underWay.add(work);
+    try {
+      return await work;
+    } finally {
+      underWay.delete(work);
+    }
+  }
+
   return {
     models,
     model,
@@ -109,23 +162,57 @@ export async function createPipeline(
     get state() {
       return run.state();
     },
+    get gpu() {
+      return route?.state;
+    },
     async analyze(bytes, wanted = {}, call = {}) {
-      const plan = resolveOptions(wanted, models, model);
+      const plan = resolveOptions(wanted, models, model, route?.models);
       const left = Math.min(deadlineMs, call.deadlineMs ?? deadlineMs);
-      const answer = await run.analyze(bytes, plan, {
-        deadlineMs: left,
-        ...(call.signal ? { signal: call.signal } : {}),
-      });
+      const { signal } = call;
+      const job = { deadlineMs: left, ...(signal ? { signal } : {}) };
+      const analyze = (plan: Plan) => run.analyze(bytes, plan, job);
+      if (route && closed) throw stopping();
+      const answer = route && plan.route !== "edge"
+        ? await track(route.analyze(plan, {
+          load: loadOf(run.state()),
+          deadline: performance.now() + left,
+          ...(signal ? { signal } : {}),
+        }, analyze))
+        : await analyze(plan);
       return { requestId: call.requestId ?? crypto.randomUUID(), ...answer };
     },
-    close: (graceMs = 0) => run.close(graceMs),
+    async run(name, feeds, call = {}) {
+      const left = Math.min(deadlineMs, call.deadlineMs ?? deadlineMs);
+      return await run.model(name, feeds, { ...call, deadlineMs: left });
+    },
+    async close(graceMs = 0) {
+      closed = true;
+      const start = performance.now();
+      if (graceMs > 0) await settled([...underWay], graceMs);
+      route?.close();
+      await run.close(Math.max(0, graceMs - (performance.now() - start)));
+    },
   };
+}
+
+/** Waits for all of the work, but no longer than so many milliseconds. */
+async function settled(work: Promise<unknown>[], ms: number): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, ms);
+  await Promise.race([Promise.allSettled(work), late.promise]);
+  clearTimeout(timer);
+}
+
+/** Share of the queue in use. */
+function loadOf(state: PoolState | undefined): number {
+  return state && state.capacity > 0 ? state.waiting / state.capacity : 0;
 }
 
 interface Runner {
   ready: Promise<void>;
   state(): PoolState | undefined;
   analyze: Pool["run"];
+  model: Pool["runModel"];
   close(graceMs: number): Promise<void>;
 }
 
@@ -152,6 +239,7 @@ function startPool(options: {
     ready: pool.ready,
     state: () => pool.state,
     analyze: async (bytes, plan, job) => await pool.run(bytes, plan, job),
+    model: async (name, feeds, job) => await pool.runModel(name, feeds, job),
     close: (graceMs) => pool.close(graceMs),
   };
 }
@@ -178,17 +266,37 @@ async function startEngine(
   return {
     ready,
     state: () => undefined,
-    analyze: async (bytes, plan, job) => {
-      const start = performance.now();
-      const answer = await engine.analyze(bytes, plan, job.signal);
-      if (performance.now() - start <= job.deadlineMs) return answer;
-      throw new PipelineError(
-        "deadline_exceeded",
-        "The analysis took longer than allowed: send a smaller image",
-      );
-    },
+    analyze: (bytes, plan, job) =>
+      inTime(job, () => engine.analyze(bytes, plan, job.signal)),
+    model: (name, feeds, job) =>
+      inTime(job, () => engine.run(name, feeds, job)),
     close: () => engine.close(),
   };
+}
+
+/** A deadline in this thread, where it can only be noticed at the end. */
+async function inTime<T>(
+  { deadlineMs }: JobOptions,
+  work: () => Promise<T>,
+): Promise<T> {
+  const start = performance.now();
+  const result = await work();
+  if (performance.now() - start <= deadlineMs) return result;
+  throw new PipelineError(
+    "deadline_exceeded",
+    "The analysis took longer than allowed: send a smaller image",
+  );
+}
+
+function stopping(): PipelineError {
+  return new PipelineError("overloaded", "The server is shutting down: retry");
+}
+
+function edgeModel(models: ModelStore, name: string): void {
+  if (expressionModel(models, name).file !== null) return;
+  throw new RangeError(
+    `Cannot run ${name} here: only a GPU server has it; name it per request, or as gpu.model`,
+  );
 }
 
 function expressionModel(models: ModelStore, name: string): ModelSpec {

@@ -14,6 +14,17 @@ export interface Plan {
   /** Of `labelSet`; absent when none was asked for. */
   coverage?: number;
   input: "photo" | "crop";
+  route: "auto" | "edge" | "gpu";
+  /** Faces to be handed over for another machine to read; absent when none is. */
+  handOver?: HandOver;
+}
+
+/** Which faces leave the engine as aligned crops, and for whom. */
+export interface HandOver {
+  /** Faces read with a lower score; `Infinity` leaves every face unread. */
+  below: number;
+  /** Models the crops are aligned for. */
+  models: readonly string[];
 }
 
 /** Every attribute of the contract, in the order the documentation lists them. */
@@ -40,20 +51,20 @@ export const EXPLANATIONS = [
  * @param options What the caller asked for, already of the right types and ranges.
  * @param models The models at hand.
  * @param auto The model that `auto` means.
- * @throws {PipelineError} `unknown_model` or `unsupported_option`
+ * @param remote The models a GPU server has.
+ * @throws {PipelineError} `unknown_model`, `unsupported_option` or `gpu_unavailable`
  */
 export function resolveOptions(
   options: AnalyzeOptions,
   models: ModelStore,
   auto: string,
+  remote: readonly string[] = [],
 ): Plan {
   const attributes = resolveAttributes(
     options.attributes ?? ["expression"],
     models,
   );
-  if (options.route === "gpu") {
-    throw unsupported("route=gpu is not available here: use auto or edge");
-  }
+  const route = options.route ?? "auto";
   const asked = options.model ?? "auto";
   const spec = models.find(asked === "auto" ? auto : asked);
   if (!spec || spec.task !== "expression") {
@@ -63,6 +74,7 @@ export function resolveOptions(
       `Cannot find the model "${asked}": use auto, ${names}`,
     );
   }
+  checkRoute(route, spec, remote, models);
   const explain = options.explain ?? "none";
   if (explain !== "none" && !spec.explanations?.includes(explain)) {
     const able = expressionModels(models)
@@ -79,6 +91,11 @@ export function resolveOptions(
       `explain=${explain} is not available for ${spec.name}: ${others}`,
     );
   }
+  if (route === "gpu" && spec.graphs?.[explain]) {
+    throw unsupported(
+      `explain=${explain} is computed at the edge only: use route=auto or edge`,
+    );
+  }
   if (options.coverage !== undefined && !spec.calibration?.conformal) {
     throw unsupported(
       `coverage is not calibrated for ${spec.name}: leave it out`,
@@ -93,7 +110,34 @@ export function resolveOptions(
     minConfidence: options.minConfidence ?? 0,
     ...(options.coverage === undefined ? {} : { coverage: options.coverage }),
     input: options.input ?? "photo",
+    route,
   };
+}
+
+/** Refuses a route on which the model cannot be reached. */
+function checkRoute(
+  route: Plan["route"],
+  spec: ModelSpec,
+  remote: readonly string[],
+  models: ModelStore,
+): void {
+  if (route === "gpu" && !remote.includes(spec.name)) {
+    throw new PipelineError(
+      "gpu_unavailable",
+      `route=gpu needs a GPU server with ${spec.name}, and none is set up here: use auto or edge`,
+    );
+  }
+  if (spec.file === null && (route === "edge" || !remote.includes(spec.name))) {
+    const names = expressionModels(models).filter(({ file }) => file !== null)
+      .map(({ name }) => name).join(", ");
+    throw unsupported(
+      `${spec.name} runs on a GPU server only${
+        route === "edge"
+          ? ": use route=auto, or"
+          : ", and none here has it: use"
+      } model=${names}`,
+    );
+  }
 }
 
 function resolveAttributes(

@@ -1,7 +1,8 @@
 import type { EngineAnswer } from "./engine.ts";
 import { PipelineError } from "./error.ts";
 import type { Plan } from "./options.ts";
-import type { Reply, Request } from "./worker.ts";
+import type { Tensor } from "./postprocess.ts";
+import type { Reply, Request, Work } from "./worker.ts";
 
 /** How a pool is set up. */
 export interface PoolOptions {
@@ -21,6 +22,8 @@ export interface JobOptions {
   deadlineMs: number;
   /** Takes the job out of the queue; one already running has its Worker until the deadline at most. */
   signal?: AbortSignal;
+  /** It finishes work that was accepted before: it goes first, and the queue is never full for it. */
+  accepted?: boolean;
 }
 
 /** A pool's state at a glance. */
@@ -42,8 +45,7 @@ export interface PoolState {
 interface Job {
   id: number;
   /** Kept until the answer, for another Worker to take over. */
-  bytes: Uint8Array<ArrayBuffer>;
-  plan: Plan;
+  work: Work;
   arrived: number;
   /** Workers it was given to. */
   attempts: number;
@@ -51,8 +53,11 @@ interface Job {
   timer: ReturnType<typeof setTimeout>;
   /** Its caller no longer listens. */
   abandoned(): boolean;
-  settle(result: { answer: EngineAnswer } | { error: unknown }): void;
+  settle(result: { reply: Result } | { error: unknown }): void;
 }
+
+/** What a Worker says of a piece of work that went well. */
+type Result = Extract<Reply, { kind: "answer" | "outputs" }>;
 
 interface Slot {
   worker: Worker;
@@ -117,6 +122,33 @@ export class Pool {
     plan: Plan,
     options: JobOptions,
   ): Promise<EngineAnswer> {
+    return this.#submit({ kind: "job", bytes, plan }, options).then(
+      ({ reply, queueMs }) =>
+        withQueue((reply as { answer: EngineAnswer }).answer, queueMs),
+    );
+  }
+
+  /**
+   * Runs a model on tensors on the next free Worker.
+   *
+   * @throws {PipelineError} as `run`
+   */
+  runModel(
+    model: string,
+    feeds: Record<string, Tensor>,
+    options: JobOptions & { outputs?: readonly string[] },
+  ): Promise<Record<string, Tensor>> {
+    const { outputs } = options;
+    const work: Work = { kind: "run", model, feeds };
+    return this.#submit(outputs ? { ...work, outputs } : work, options).then(
+      ({ reply }) => (reply as { outputs: Record<string, Tensor> }).outputs,
+    );
+  }
+
+  #submit(
+    work: Work,
+    options: JobOptions,
+  ): Promise<{ reply: Result; queueMs: number }> {
     if (this.#closed) {
       throw new PipelineError(
         "overloaded",
@@ -126,13 +158,16 @@ export class Pool {
     options.signal?.throwIfAborted();
     const { size, queue } = this.#options;
     const free = this.#slots.some((slot) => slot.ready && !slot.job);
-    if (!free && this.#waiting.length >= size * queue) {
+    const full = !free && this.#waiting.length >= size * queue;
+    if (full && !options.accepted) {
       throw new PipelineError(
         "overloaded",
         "Every worker is busy and the queue is full: retry",
       );
     }
-    const { promise, resolve, reject } = Promise.withResolvers<EngineAnswer>();
+    const { promise, resolve, reject } = Promise.withResolvers<
+      { reply: Result; queueMs: number }
+    >();
     const abort = () => {
       const index = this.#waiting.indexOf(job);
       if (index < 0) return reject(options.signal!.reason);
@@ -141,8 +176,7 @@ export class Pool {
     };
     const job: Job = {
       id: this.#nextId++,
-      bytes,
-      plan,
+      work,
       arrived: performance.now(),
       attempts: 0,
       queueMs: 0,
@@ -152,11 +186,12 @@ export class Pool {
         clearTimeout(job.timer);
         options.signal?.removeEventListener("abort", abort);
         if ("error" in result) reject(result.error);
-        else resolve(result.answer);
+        else resolve({ reply: result.reply, queueMs: job.queueMs });
       },
     };
     options.signal?.addEventListener("abort", abort, { once: true });
-    this.#waiting.push(job);
+    if (options.accepted) this.#waiting.unshift(job);
+    else this.#waiting.push(job);
     this.#dispatch();
     return promise;
   }
@@ -230,9 +265,9 @@ export class Pool {
       if (!job || job.id !== reply.id) return;
       slot.job = undefined;
       job.settle(
-        reply.kind === "answer"
-          ? { answer: withQueue(reply.answer, job.queueMs) }
-          : { error: new PipelineError(reply.code, reply.detail) },
+        reply.kind === "error"
+          ? { error: new PipelineError(reply.code, reply.detail) }
+          : { reply },
       );
     }
     this.#dispatch();
@@ -246,8 +281,7 @@ export class Pool {
       slot.job = job;
       job.attempts++;
       job.queueMs = performance.now() - job.arrived;
-      const { id, bytes, plan } = job;
-      slot.worker.postMessage({ kind: "job", id, bytes, plan });
+      slot.worker.postMessage({ ...job.work, id: job.id });
     }
     if (!this.#busy) this.#idle.splice(0).forEach((done) => done());
   }

@@ -4,6 +4,7 @@ import type { Scaled } from "./detect.ts";
 import { type Similarity, warp } from "./image.ts";
 import type { LocatedFace } from "./landmarks.ts";
 import type { ModelSpec } from "./manifest.ts";
+import type { Plan } from "./options.ts";
 import { type Tensor, toLandmarks } from "./postprocess.ts";
 import { align, LANDMARK_ORDER, scaleInto } from "./preprocess.ts";
 
@@ -14,6 +15,16 @@ export interface AlignedFaces {
   maps: Similarity[];
   /** Samples of each aligned face, 0 to 255. */
   samples: Float32Array[];
+}
+
+/** One aligned face that another machine may read. */
+export interface Crop {
+  /** Its place among the image's faces. */
+  face: number;
+  /** Calibrated score of the label it was given here; absent when it was not read. */
+  score?: number;
+  /** Samples 0 to 255 as each model sees them, by the model's name. */
+  samples: Record<string, Float32Array>;
 }
 
 /** Brings every face to a model's template. */
@@ -56,11 +67,16 @@ export async function readSaliency(
   return saliency!;
 }
 
+/** The outputs an answer to a plan is made from. */
+export function neededOutputs(plan: Plan): readonly string[] {
+  return plan.explain === "evidence" ? ["logits", "evidence"] : ["logits"];
+}
+
 /** Runs a model on all its aligned faces as one batch. */
 export async function readFaces(
-  aligned: AlignedFaces,
+  aligned: Pick<AlignedFaces, "spec" | "samples">,
   outputs: readonly string[],
-  context: { backend: Backend; signal?: AbortSignal },
+  context: { backend: Pick<Backend, "run">; signal?: AbortSignal },
 ): Promise<Record<string, Tensor>> {
   const { backend, signal } = context;
   return await backend.run(
@@ -71,7 +87,9 @@ export async function readFaces(
 }
 
 /** The model's input: every face's samples, scaled as the model wants them. */
-function batch({ spec, samples }: AlignedFaces): Record<string, Tensor> {
+function batch(
+  { spec, samples }: Pick<AlignedFaces, "spec" | "samples">,
+): Record<string, Tensor> {
   const input = spec.inputs[0]!, length = samples[0]!.length;
   const data = new Float32Array(samples.length * length);
   samples.forEach((face, index) =>

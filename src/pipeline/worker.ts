@@ -5,18 +5,30 @@ import { PipelineError } from "./error.ts";
 import { ModelStore } from "./manifest.ts";
 import { readModelFiles } from "./model_files.ts";
 import type { Plan } from "./options.ts";
+import type { Tensor } from "./postprocess.ts";
 import { createWasmBackend } from "./wasm.ts";
 
-/** Main to Worker: start once, then one job at a time. */
+/** One piece of work: an image, or tensors for a model. */
+export type Work =
+  | { kind: "job"; bytes: Uint8Array<ArrayBuffer>; plan: Plan }
+  | {
+    kind: "run";
+    model: string;
+    feeds: Record<string, Tensor>;
+    outputs?: readonly string[];
+  };
+
+/** Main to Worker: start once, then one piece of work at a time. */
 export type Request =
   | { kind: "start"; models: string; warm: string[]; limits: ImageLimits }
-  | { kind: "job"; id: number; bytes: Uint8Array<ArrayBuffer>; plan: Plan };
+  | (Work & { id: number });
 
 /** Worker to main: one message for each request. */
 export type Reply =
   | { kind: "ready" }
   | { kind: "failed"; detail: string }
   | { kind: "answer"; id: number; answer: EngineAnswer }
+  | { kind: "outputs"; id: number; outputs: Record<string, Tensor> }
   | { kind: "error"; id: number; code: PipelineError["code"]; detail: string };
 
 let engine: Engine;
@@ -39,6 +51,11 @@ async function handle(request: Request): Promise<Reply> {
   }
   const { id } = request;
   try {
+    if (request.kind === "run") {
+      const { model, feeds, outputs } = request;
+      const results = engine.run(model, feeds, outputs ? { outputs } : {});
+      return { kind: "outputs", id, outputs: await results };
+    }
     return {
       kind: "answer",
       id,
@@ -56,9 +73,20 @@ async function handle(request: Request): Promise<Reply> {
 /** The Worker's own side of its channel; the package is type-checked without Worker globals. */
 const channel = self as unknown as {
   onmessage: (event: MessageEvent<Request>) => void;
-  postMessage(reply: Reply): void;
+  postMessage(reply: Reply, transfer: ArrayBuffer[]): void;
 };
 
 channel.onmessage = async (event) => {
-  channel.postMessage(await handle(event.data));
+  const reply = await handle(event.data);
+  channel.postMessage(
+    reply,
+    reply.kind === "answer" ? crops(reply.answer) : [],
+  );
 };
+
+/** The memory of an answer's crops, which goes over instead of being copied. */
+function crops({ crops = [] }: EngineAnswer): ArrayBuffer[] {
+  return crops.flatMap(({ samples }) =>
+    Object.values(samples).map(({ buffer }) => buffer as ArrayBuffer)
+  );
+}

@@ -26,6 +26,8 @@ const DEFAULTS: Config = {
   maxSide: 12_000,
   deadlineMs: 10_000,
   queue: 4,
+  gpu: undefined,
+  gpuToken: undefined,
 };
 
 Deno.test("readConfig() of nothing gives the contract's defaults", () => {
@@ -88,11 +90,21 @@ const BAD: [name: string, ...values: string[]][] = [
   ["MIEN_MAX_SIDE", "31", "65536"],
   ["MIEN_DEADLINE_MS", "99", "600001", "10s"],
   ["MIEN_QUEUE", "-1", "1001"],
-  ["MIEN_GPU_URL", "http://gpu.example:8000"],
-  ["MIEN_GPU_MODELS", "expression_mien"],
-  ["MIEN_GPU_TIMEOUT_MS", "500"],
-  ["MIEN_GPU_MODEL", "expression_mien"],
-  ["MIEN_ESCALATE_BELOW", "0.5"],
+  [
+    "MIEN_GPU_URL",
+    "gpu.example:8000",
+    "http://gpu.example:8000",
+    "http://8.8.8.8",
+    "http://172.32.0.1",
+    "http://10.0.0.1.example.org",
+    "https://user:secret@gpu.example",
+    "https://gpu.example?key=1",
+    "file:///v2",
+  ],
+  ["MIEN_GPU_MODELS", "expression_mien", "a b"],
+  ["MIEN_GPU_TIMEOUT_MS", "500", "49", "60001", "1s"],
+  ["MIEN_GPU_MODEL", "expression_mien", "a,b"],
+  ["MIEN_ESCALATE_BELOW", "0.5", "-0.1", "1.1", "50%", ".5"],
 ];
 
 for (const [name, ...values] of BAD) {
@@ -104,10 +116,46 @@ for (const [name, ...values] of BAD) {
           error.message.startsWith(`Cannot use ${name}`),
           error.message,
         );
-        assert.match(error.message, /it must be|unset it/);
+        assert.match(error.message, /it must be|or unset it/);
         return true;
       }, `${name}=${value}`);
     }
+  });
+}
+
+const GPU = { url: "https://gpu.example", timeoutMs: 500, escalateBelow: 0 };
+const WITH_GPU: [environment: Record<string, string>, set: Partial<Config>][] =
+  [
+    [{}, { gpu: GPU }],
+    [{ MIEN_GPU_TOKEN: "a.b-c" }, { gpu: GPU, gpuToken: "a.b-c" }],
+    [
+      { MIEN_GPU_MODELS: "a,b", MIEN_GPU_MODEL: "b" },
+      { gpu: { ...GPU, models: ["a", "b"], model: "b" } },
+    ],
+    [{ MIEN_GPU_TIMEOUT_MS: "50" }, { gpu: { ...GPU, timeoutMs: 50 } }],
+    [{ MIEN_ESCALATE_BELOW: "0.5" }, { gpu: { ...GPU, escalateBelow: 0.5 } }],
+    [{ MIEN_ESCALATE_BELOW: "1" }, { gpu: { ...GPU, escalateBelow: 1 } }],
+    ...[
+      "http://127.0.0.1:8000",
+      "http://localhost:8000",
+      "http://[::1]:8000",
+      "http://10.1.2.3/path",
+      "http://172.16.0.1",
+      "http://192.168.1.1",
+      "http://triton:8000",
+      "http://triton.mien.svc.cluster.local",
+    ].map((url): [Record<string, string>, Partial<Config>] => [
+      { MIEN_GPU_URL: url },
+      { gpu: { ...GPU, url } },
+    ]),
+  ];
+
+for (const [environment, set] of WITH_GPU) {
+  Deno.test(`readConfig() reads a GPU server and ${JSON.stringify(environment)}`, () => {
+    assert.deepEqual(
+      read({ MIEN_GPU_URL: "https://gpu.example", ...environment }),
+      { ...DEFAULTS, ...set },
+    );
   });
 }
 

@@ -46,6 +46,7 @@ export function fakePipeline(
         },
       };
     },
+    run: () => Promise.reject(new Error("the fake pipeline runs no model")),
     close: () => Promise.resolve(),
     ...overrides,
   };

@@ -111,7 +111,6 @@ const UNSUPPORTED: [query: string, detail: RegExp][] = [
   ["explain=gradCam", /gradCam.*expression_mini_xception.*evidence/],
   ["explain=attention", /attention.*evidence/],
   ["explain=difference", /difference.*evidence/],
-  ["route=gpu", /route=gpu.*edge/],
   ["format=aws", /format=aws.*mien/],
   ["format=deepface", /format=deepface.*mien/],
   ["format=human", /format=human.*mien/],
@@ -125,6 +124,12 @@ for (const [query, detail] of UNSUPPORTED) {
     await problem(response, "unsupported_option", detail);
   });
 }
+
+Deno.test("POST /v1/analyze answers gpu_unavailable to route=gpu where there is none", async () => {
+  const handler = createHandler({ pipeline: fakePipeline() });
+  const response = await post(handler, "/v1/analyze?route=gpu", PHOTO);
+  await problem(response, "gpu_unavailable", /route=gpu.*use auto or edge/);
+});
 
 Deno.test("POST /v1/analyze reports every bad option at once", async () => {
   const handler = createHandler({ pipeline: fakePipeline() });

@@ -26,6 +26,7 @@ function plan(options: Partial<Plan> = {}): Plan {
     minDetectionConfidence: 0.6,
     minConfidence: 0,
     input: "photo",
+    route: "auto",
     ...options,
   };
 }

@@ -23,7 +23,12 @@ self.onmessage = async ({ data }: MessageEvent<Request>) => {
         : { kind: "ready" },
     );
   }
-  const { id, bytes } = data;
+  const { id } = data;
+  if (data.kind === "run") {
+    const [bytes] = Object.values(data.feeds);
+    return reply({ kind: "outputs", id, outputs: { echo: bytes! } });
+  }
+  const { bytes } = data;
   switch (bytes[0]) {
     case Deed.hang:
       return hang();

@@ -16,6 +16,7 @@ Deno.test("resolveOptions() fills in the contract's defaults", () => {
     minDetectionConfidence: 0.6,
     minConfidence: 0,
     input: "photo",
+    route: "auto",
   });
 });
 
@@ -67,13 +68,44 @@ const refused: [AnalyzeOptions, string, RegExp][] = [
     "unsupported_option",
     /needs one of expression_mini_xception/,
   ],
-  [{ route: "gpu" }, "unsupported_option", /route=gpu/],
+  [{ route: "gpu" }, "gpu_unavailable", /route=gpu.*use auto or edge/],
   [
     { explain: "difference", model: auto },
     "unsupported_option",
     /explain=difference.*evidence/,
   ],
 ];
+
+/** The manifest with one model that only a GPU server has. */
+const partly = Object.assign(Object.create(models), {
+  find: (name: string) => {
+    const spec = models.find(name);
+    return name === "expression_mien" ? { ...spec, file: null } : spec;
+  },
+});
+
+const ROUTES: [AnalyzeOptions, remote: string[], code: string | undefined][] = [
+  [{ route: "gpu" }, [auto], undefined],
+  [{ route: "gpu" }, ["expression_mien"], "gpu_unavailable"],
+  [{ route: "gpu", explain: "evidence" }, [auto], undefined],
+  [{ route: "gpu", explain: "guidedBackprop" }, [auto], "unsupported_option"],
+  [{ explain: "guidedBackprop" }, [auto], undefined],
+  [{ model: "expression_mien" }, ["expression_mien"], undefined],
+  [{ model: "expression_mien" }, [auto], "unsupported_option"],
+  [
+    { model: "expression_mien", route: "edge" },
+    ["expression_mien"],
+    "unsupported_option",
+  ],
+];
+for (const [options, remote, wanted] of ROUTES) {
+  Deno.test(`resolveOptions() answers ${wanted} to ${JSON.stringify(options)} where ${remote} is remote`, () => {
+    const resolve = () => resolveOptions(options, partly, auto, remote);
+    if (wanted === undefined) return void resolve();
+    assert.throws(resolve, (error: { code?: string }) => error.code === wanted);
+  });
+}
+
 for (const [options, wanted, message] of refused) {
   Deno.test(`resolveOptions() refuses ${JSON.stringify(options)}`, () => {
     assert.throws(

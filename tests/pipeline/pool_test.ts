@@ -23,6 +23,7 @@ const plan: Plan = {
   minDetectionConfidence: 0.6,
   minConfidence: 0,
   input: "photo",
+  route: "auto",
 };
 
 function makePool(size: number, queue = 4, models = "fine"): Pool {
