@@ -212,8 +212,8 @@ export interface ImageInfo {
   height: number;
   /** EXIF orientation, 1 to 8. */
   orientation: number;
-  /** What the bytes are. */
-  type: ImageType;
+  /** What the bytes are; `pixels` only offline, where a picture need not come as bytes. */
+  type: ImageType | "pixels";
 }
 
 /** The image formats that are read. */

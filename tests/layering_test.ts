@@ -105,7 +105,7 @@ Deno.test("pipeline imports types, itself and its own packages, never handlers",
     (path) => path.startsWith("src/pipeline/"),
     (name) =>
       name === "src/types.ts" || name.startsWith("src/pipeline/") ||
-      /^(onnxruntime-web|imagescript\/|@jsquash\/webp|node:)/.test(name),
+      /^(onnxruntime-web|@jsquash\/webp|node:)/.test(name),
   );
 });
 
@@ -143,8 +143,7 @@ for (const entry of ["src/sdk/client.ts", "src/sdk/preprocess.ts"]) {
 
 const SOLE: [name: RegExp, folder: RegExp][] = [
   [/^onnxruntime-web/, /^src\/pipeline\/wasm\.ts$/],
-  [/^imagescript/, /^src\/pipeline\/decode\.ts$/],
-  [/^@jsquash/, /^src\/pipeline\/decode\.ts$/],
+  [/^@jsquash/, /^src\/pipeline\/codecs\.ts$/],
   [/^(hono|@hono|zod)(\/|$)/, /^src\/handlers\//],
   [/^swagger-ui-dist/, /^src\/handlers\/pages\.ts$/],
 ];

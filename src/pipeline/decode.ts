@@ -1,5 +1,11 @@
-import jpeg from "imagescript/wasm/node/jpeg.js";
-import png from "imagescript/wasm/node/png.js";
+import {
+  decodeJpeg,
+  decodePng,
+  type JpegPixels,
+  type LoadCodec,
+  loadCodec,
+  openWebp,
+} from "./codecs.ts";
 import { PipelineError } from "./error.ts";
 import type { ImageHeader } from "./header.ts";
 import type { RawImage } from "./image.ts";
@@ -13,20 +19,12 @@ export interface DecodeOptions {
    * Other formats come in full size. Full size when absent.
    */
   longestSide?: number;
-  /** The compiled `webp_dec.wasm`, for hosts without a file system. */
-  webp?: WebAssembly.Module;
+  /** Where the codecs come from. @default {loadCodec} */
+  codecs?: LoadCodec;
 }
 
 /** An opened codec: gives the pixels as stored, or throws when they are broken. */
 type Codec = () => RawImage | Promise<RawImage>;
-
-/** What the package's own types leave out: a compiled module, a view as input. */
-interface WebpCodec {
-  init(module: WebAssembly.Module): Promise<void>;
-  default(
-    bytes: Uint8Array,
-  ): Promise<{ data: Uint8ClampedArray; width: number; height: number }>;
-}
 
 /**
  * Decodes a picture and turns it upright. Alpha is laid over white, CMYK becomes RGB and gray
@@ -56,50 +54,31 @@ export async function decode(
   return orient(image, header.orientation);
 }
 
-/** Every call has its own codec instance: after a failure a used one may hang or trap. */
 async function openCodec(
   bytes: Uint8Array,
   header: ImageHeader,
   size: { width: number; height: number },
-  options: DecodeOptions,
+  { codecs = loadCodec }: DecodeOptions,
 ): Promise<Codec> {
   if (header.type === "image/jpeg") {
-    const instance = await jpeg.init();
-    return () => fromJpeg(instance.decode(bytes, size.width, size.height));
+    const module = await codecs("jpeg");
+    return () => fromJpeg(decodeJpeg(module, bytes, size));
   }
   if (header.type === "image/png") {
-    const instance = await png.init();
+    const module = await codecs("png");
     return () => {
-      const { framebuffer, width, height } = instance.decode(bytes);
+      const { buffer: data, width, height } = decodePng(module, bytes);
       return flatten(
-        { data: framebuffer, width, height, channels: 4 },
+        { data, width, height, channels: 4 },
         pngChannels(bytes),
       );
     };
   }
-  const webp: unknown = await import("@jsquash/webp/decode.js");
-  const { default: decodeWebp, init } = webp as WebpCodec;
-  const module = options.webp ?? await compileWebp();
+  const decodeWebp = await openWebp(await codecs("webp"));
   return async () => {
-    init(module);
     const { data, width, height } = await decodeWebp(bytes);
     return flatten({ data, width, height, channels: 4 }, 3);
   };
-}
-
-let compiledWebp: Promise<WebAssembly.Module> | undefined;
-
-function compileWebp(): Promise<WebAssembly.Module> {
-  return compiledWebp ??= readWebp().catch((error) => {
-    compiledWebp = undefined;
-    throw error;
-  });
-}
-
-async function readWebp(): Promise<WebAssembly.Module> {
-  const { readFile } = await import("node:fs/promises");
-  const wasm = import.meta.resolve("@jsquash/webp/codec/dec/webp_dec.wasm");
-  return WebAssembly.compile(new Uint8Array(await readFile(new URL(wasm))));
 }
 
 function decodedSize(
@@ -116,12 +95,7 @@ function decodedSize(
 }
 
 function fromJpeg(
-  { buffer, width, height, format }: {
-    buffer: Uint8Array;
-    width: number;
-    height: number;
-    format: 0 | 1 | 2;
-  },
+  { buffer, width, height, format }: JpegPixels,
 ): RawImage {
   if (format === 0) return { data: buffer, width, height, channels: 1 };
   if (format === 1) return { data: buffer, width, height, channels: 3 };

@@ -4,7 +4,7 @@ import { Clock } from "./clock.ts";
 import { detect, type Scaled } from "./detect.ts";
 import { PipelineError } from "./error.ts";
 import { describeFace, type GenderReading, scoresOf } from "./face.ts";
-import { type ImageHeader, readHeader } from "./header.ts";
+import { headerOf, type ImageHeader, readHeader } from "./header.ts";
 import type { RawImage } from "./image.ts";
 import { locate, type LocatedFace } from "./landmarks.ts";
 import type { ModelSpec, ModelStore } from "./manifest.ts";
@@ -29,12 +29,12 @@ export type EngineAnswer = Omit<Analysis, "requestId"> & {
 /** Image work: bytes in, faces out. One interface in process and behind a pool of Workers. */
 export interface Engine {
   /**
-   * Analyses one image.
+   * Analyses one image: the bytes of a file, or pixels.
    *
    * @throws {PipelineError} with a code of the contract
    */
   analyze(
-    bytes: Uint8Array,
+    bytes: Uint8Array | RawImage,
     plan: Plan,
     signal?: AbortSignal,
   ): Promise<EngineAnswer>;
@@ -72,9 +72,19 @@ export function createEngine(parts: EngineParts): Engine {
   const detector = models.forTask("faceDetection"),
     landmarker = models.forTask("faceLandmarks");
 
+  async function decode(
+    bytes: Uint8Array | RawImage,
+    header: ImageHeader,
+    options?: { longestSide?: number },
+  ): Promise<RawImage> {
+    return bytes instanceof Uint8Array
+      ? await parts.decode(bytes, header, options)
+      : bytes;
+  }
+
   /** Faces of a photo and the picture to read them from. */
   async function findFaces(
-    bytes: Uint8Array,
+    bytes: Uint8Array | RawImage,
     header: ImageHeader,
     plan: Plan,
     clock: Clock,
@@ -89,7 +99,7 @@ export function createEngine(parts: EngineParts): Engine {
       if (current && have! >= wanted) return current;
       const image = await clock.time(
         "decodeMs",
-        () => parts.decode(bytes, header, { longestSide: wanted }),
+        () => decode(bytes, header, { longestSide: wanted }),
       );
       const scale = header.upright.width >= header.upright.height
         ? header.upright.width / image.width
@@ -122,12 +132,14 @@ export function createEngine(parts: EngineParts): Engine {
   }
 
   async function analyze(
-    bytes: Uint8Array,
+    bytes: Uint8Array | RawImage,
     plan: Plan,
     signal?: AbortSignal,
   ): Promise<EngineAnswer> {
     const clock = new Clock();
-    const header = readHeader(bytes, parts.limits);
+    const header = bytes instanceof Uint8Array
+      ? readHeader(bytes, parts.limits)
+      : headerOf(bytes, parts.limits);
     const spec = models.get(plan.model), { handOver } = plan;
     const { faces, picture } = plan.input === "crop"
       ? await cropAsFace(bytes, header, spec, clock)
@@ -235,7 +247,7 @@ export function createEngine(parts: EngineParts): Engine {
   }
 
   async function cropAsFace(
-    bytes: Uint8Array,
+    bytes: Uint8Array | RawImage,
     header: ImageHeader,
     spec: ModelSpec,
     clock: Clock,
@@ -249,7 +261,7 @@ export function createEngine(parts: EngineParts): Engine {
     }
     const image = await clock.time(
       "decodeMs",
-      () => parts.decode(bytes, header),
+      () => decode(bytes, header),
     );
     const template = spec.inputs[0]!.template!;
     const landmarks = toLandmarks((k) => {

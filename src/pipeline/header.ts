@@ -1,5 +1,6 @@
 import type { ImageLimits, ImageType } from "../types.ts";
 import { PipelineError } from "./error.ts";
+import type { RawImage } from "./image.ts";
 import { readJpegHeader } from "./jpeg_header.ts";
 import { hasMagic } from "./magic.ts";
 import { readPngHeader } from "./png_header.ts";
@@ -16,7 +17,7 @@ export interface StoredHeader {
 
 /** What a picture's first bytes say of it, read before any codec runs. */
 export interface ImageHeader extends StoredHeader {
-  type: ImageType;
+  type: ImageType | "pixels";
   /** The size after orientation. */
   upright: { width: number; height: number };
 }
@@ -61,6 +62,16 @@ export function readHeader(
     ? { width: height, height: width }
     : { width, height };
   return { type, width, height, orientation, upright };
+}
+
+/** The header of a picture that is decoded already. @throws {PipelineError} as {@linkcode readHeader} */
+export function headerOf(
+  { width, height }: RawImage,
+  limits: ImageLimits,
+): ImageHeader {
+  checkSize(width, height, limits);
+  const upright = { width, height };
+  return { type: "pixels", width, height, orientation: 1, upright };
 }
 
 function sniff(bytes: Uint8Array): ImageType {

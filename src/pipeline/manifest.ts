@@ -105,8 +105,11 @@ export interface ModelSpec {
   [more: string]: unknown;
 }
 
-/** Reads a file of `models/` by its relative name. */
-export type ReadModelFile = (file: string) => Promise<Uint8Array<ArrayBuffer>>;
+/** Reads a file of `models/` by its relative name; where the hash is known, a cache may go by it. */
+export type ReadModelFile = (
+  file: string,
+  sha256?: string,
+) => Promise<Uint8Array<ArrayBuffer>>;
 
 /** The models at hand and their verified bytes. */
 export class ModelStore {
@@ -168,7 +171,7 @@ export class ModelStore {
 
   /** Any file of the manifest, checked. @throws {Error} when its hash is another */
   async file(file: string, hash: string): Promise<Uint8Array<ArrayBuffer>> {
-    const bytes = await this.#read(file);
+    const bytes = await this.#read(file, hash);
     const found = await sha256(bytes);
     if (found !== hash) {
       throw new Error(`Cannot load ${file}: sha256 is ${found}, not ${hash}`);

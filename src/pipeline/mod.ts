@@ -4,6 +4,7 @@
  * @module
  */
 import type { Analysis, AnalyzeOptions, ImageLimits } from "../types.ts";
+import { DEFAULT_MODEL, IMAGE_LIMITS } from "./defaults.ts";
 import { PipelineError } from "./error.ts";
 import { type ModelSpec, ModelStore } from "./manifest.ts";
 import { MODELS_URL, readModelFiles } from "./model_files.ts";
@@ -12,6 +13,7 @@ import { type JobOptions, Pool, type PoolState } from "./pool.ts";
 import type { Tensor } from "./postprocess.ts";
 import { type GpuOptions, GpuRoute, type GpuState } from "./route.ts";
 
+export { DEFAULT_MODEL, IMAGE_LIMITS } from "./defaults.ts";
 export { PipelineError } from "./error.ts";
 export {
   type Calibration,
@@ -95,16 +97,6 @@ export interface Pipeline {
   /** Takes no more work, lets accepted work finish for `graceMs`, and frees everything. */
   close(graceMs?: number): Promise<void>;
 }
-
-/** Default limits on an image. */
-export const IMAGE_LIMITS: ImageLimits = {
-  maxPixels: 24_000_000,
-  maxSide: 12_000,
-  minSide: 32,
-};
-
-/** The model that `auto` means unless the pipeline is told otherwise. */
-export const DEFAULT_MODEL = "expression_mini_xception";
 
 /**
  * Sets up a pipeline: Workers, each with its own sessions, or an engine in this thread.

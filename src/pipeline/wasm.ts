@@ -1,105 +1,13 @@
 import * as ort from "onnxruntime-web";
 import type { Backend } from "./backend.ts";
 import type { ModelStore } from "./manifest.ts";
-import type { Tensor } from "./postprocess.ts";
-
-/** The runtime's own Worker: onnxruntime-web puts Node's in its place while it starts. */
-const { Worker } = globalThis;
-
-/** What a graph that explains takes and gives. */
-const GRAPH = {
-  inputs: [{ name: "image" }, { name: "target" }],
-  outputs: [{ name: "saliency" }],
-};
-
-let last: Promise<unknown> = Promise.resolve();
-
-/** The package has one heap and stack for all its sessions: calls that overlap corrupt each other. */
-function inTurn<T>(work: () => Promise<T>): Promise<T> {
-  const result = last.then(work);
-  last = result.catch(() => {});
-  return result;
-}
+import { createOrtBackend } from "./ort_backend.ts";
 
 /**
- * A backend on onnxruntime-web, one thread (more hang in Deno).
- *
- * A run blocks the thread it is called on, so the server calls it in Workers only.
+ * A backend on onnxruntime-web's wasm build, one thread. A run blocks the thread it is called on,
+ * so the server calls it in Workers only.
  */
 export function createWasmBackend(models: ModelStore): Backend {
   ort.env.wasm.numThreads = 1;
-  ort.env.logLevel = "error";
-  const sessions = new Map<string, Promise<ort.InferenceSession>>();
-
-  async function create(model: string): Promise<ort.InferenceSession> {
-    const [name, graph] = model.split("#") as [string, string | undefined];
-    const { inputs, outputs } = graph ? GRAPH : models.get(name);
-    const bytes = await models.bytes(model);
-    const session = await inTurn(() =>
-      ort.InferenceSession.create(bytes, {
-        executionProviders: ["wasm"],
-        graphOptimizationLevel: "all",
-        logSeverityLevel: 3,
-      }).finally(() => globalThis.Worker = Worker)
-    );
-    for (
-      const [kind, names, wanted] of [
-        ["input", session.inputNames, inputs],
-        ["output", session.outputNames, outputs],
-      ] as const
-    ) {
-      for (const { name } of wanted) {
-        if (!names.includes(name)) {
-          throw new Error(
-            `Cannot use ${model}: its graph has no ${kind} "${name}"`,
-          );
-        }
-      }
-    }
-    return session;
-  }
-
-  function session(model: string): Promise<ort.InferenceSession> {
-    const known = sessions.get(model);
-    if (known) return known;
-    const created = create(model);
-    sessions.set(model, created);
-    created.catch(() => sessions.delete(model));
-    return created;
-  }
-
-  return {
-    async load(model) {
-      await session(model);
-    },
-    async run(model, feeds, options = {}) {
-      const ready = await session(model);
-      const tensors = Object.fromEntries(
-        Object.entries(feeds).map(([name, tensor]) => [
-          name,
-          new ort.Tensor("float32", tensor.data, tensor.dims),
-        ]),
-      );
-      const results = await inTurn(async () => {
-        options.signal?.throwIfAborted();
-        return await (options.outputs
-          ? ready.run(tensors, options.outputs)
-          : ready.run(tensors));
-      });
-      const out: Record<string, Tensor> = {};
-      for (const [name, value] of Object.entries(results)) {
-        out[name] = { data: value.data as Float32Array, dims: value.dims };
-      }
-      return out;
-    },
-    async close() {
-      const open = await Promise.allSettled(sessions.values());
-      sessions.clear();
-      for (const result of open) {
-        if (result.status === "fulfilled") {
-          await inTurn(() => result.value.release());
-        }
-      }
-    },
-  };
+  return createOrtBackend(ort, models);
 }
