@@ -30,9 +30,9 @@ PIXELS = [48, 32, 24, 16]  # a side of the tile, before it is enlarged again
 
 def load_run(folder):
     """The network of a run with its averaged weights, its file as a module, and its state."""
-    state = torch.load(Path(folder) / "state.pt", weights_only=True)
+    state = torch.load(Path(folder) / "state.pt", weights_only=True, map_location="cpu")
     module = importlib.import_module(state["config"]["network"])
-    net = module.build()
+    net = train.build(module, state["config"].get("settings"))
     net.load_state_dict(state["ema"])
     return net.eval(), module, state
 

@@ -4,6 +4,7 @@
     python train.py mini_xception --epochs 2 --limit 640   # a dry run
     kill -TERM <pid>; python train.py mini_xception     # goes on where it stopped
     python train.py mini_xception --name longer --start ../expression_mini_xception/weights.safetensors
+    python train.py scn --set delta1=0.07 --set learn=true --device cuda   # settings of its build and Objective
 
 A network file names its task and recipe, and may say what to start from and what to hold still at first; a task file
 gives batches, loss and metrics. State
@@ -14,6 +15,7 @@ unbroken one.
 
 import argparse
 import importlib
+import inspect
 import json
 import math
 import os
@@ -25,6 +27,7 @@ from pathlib import Path
 import torch
 
 import augment
+import objective
 import prepare
 import weights
 
@@ -40,6 +43,25 @@ def task(name):
     """The class that gives a task's batches, loss and metrics."""
     file, title = TASKS[name]
     return getattr(importlib.import_module(file), title)
+
+
+def build(module, settings=None):
+    """The network of a file, by those of the settings that its `build` takes."""
+    names = inspect.signature(module.build).parameters
+    return module.build(**{name: value for name, value in (settings or {}).items() if name in names})
+
+
+def goal(module, net, data, settings):
+    """The objective of a file, or the task's own loss, by the settings that `build` does not take."""
+    names = inspect.signature(module.build).parameters
+    rest = {name: value for name, value in settings.items() if name not in names}
+    make = getattr(module, "Objective", objective.Objective)
+    known = list(inspect.signature(make).parameters)[2:]
+    if wrong := set(rest) - set(known):
+        raise ValueError(
+            f"Cannot set {', '.join(sorted(wrong))} of {module.__name__}: use {', '.join([*names, *known])}"
+        )
+    return make(net, data, **rest)
 
 
 def learning_rate(step, total, peak, warmup=0.1):
@@ -86,23 +108,23 @@ def save(path, state):
 @torch.no_grad()
 def predict(net, task, batch=256):
     net.eval()
-    parts = [
-        task.predict(
-            net(task.batch(torch.arange(i, min(i + batch, len(task)))).contiguous(memory_format=torch.channels_last))
-        )
-        for i in range(0, len(task), batch)
-    ]
+    device = next(net.parameters()).device
+    parts = []
+    for index in torch.arange(len(task)).split(batch):
+        inputs = task.batch(index).to(device, memory_format=torch.channels_last)
+        parts.append(task.predict(objective.on_cpu(net(inputs))))
     return torch.cat(parts)
 
 
-def train(args):
+def train(args, data=None):
+    """Train on the task's training split, or on other `data` of the same task."""
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     module = importlib.import_module(args.network)
     Task = task(module.TASK)
-    data = Task("train", module.SIZE, args.data, args.limit)
+    data = data or Task("train", module.SIZE, args.data, args.limit)
     valid = Task("valid", module.SIZE, args.data, args.limit)
-    net = module.build().to(memory_format=torch.channels_last)
+    net = build(module, args.settings).to(args.device, memory_format=torch.channels_last)
     decay = [p for p in net.parameters() if p.ndim > 1]
     rest = [p for p in net.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
@@ -115,17 +137,20 @@ def train(args):
     folder.mkdir(parents=True, exist_ok=True)
     state_file = folder / "state.pt"
     step = 0
+    aim = goal(module, net, data, args.settings)
     if args.start:
-        net.load_state_dict(weights.load(args.start))
+        weights.start(net, weights.load(args.start), getattr(module, "FRESH", ()))
         ema = Ema(net, args.ema)
     elif hasattr(module, "start") and not state_file.exists():
         module.start(net)
         ema = Ema(net, args.ema)
     if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
+        state = torch.load(state_file, weights_only=True, map_location=args.device)
         net.load_state_dict(state["net"])
         ema.state, ema.step, step = state["ema"], state["ema_step"], state["step"]
         optimiser.load_state_dict(state["optimiser"])
+        if "objective" in state:
+            aim.restore(state["objective"])
         print(f"resumed at step {step} of {total}")
 
     stop = []
@@ -140,6 +165,7 @@ def train(args):
                 "ema": ema.state,
                 "ema_step": ema.step,
                 "optimiser": optimiser.state_dict(),
+                "objective": aim.state(),
                 "step": step,
                 "config": vars_of(args),
             },
@@ -161,10 +187,11 @@ def train(args):
             for group in optimiser.param_groups:
                 group["lr"] = rate
             inputs = data.batch(index, augment.generator(args.seed, epoch, position, 1))
-            loss = data.loss(net(inputs.contiguous(memory_format=torch.channels_last)), index)
+            loss = aim.loss(inputs.to(args.device, memory_format=torch.channels_last), index, epoch)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
+            aim.step()
             ema.update(net)
             step += 1
             losses.append(loss.item())
@@ -181,7 +208,7 @@ def train(args):
             "loss": round(sum(losses) / len(losses), 4),
             "lr": rate,
             "seconds": round(time.time() - started, 1),
-        }
+        } | aim.report()
         if final or (epoch + 1) % args.every == 0:
             current = {k: v.clone() for k, v in net.state_dict().items()}
             net.load_state_dict(ema.state)
@@ -197,6 +224,15 @@ def train(args):
 
 def vars_of(args):
     return {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
+
+
+def setting(text):
+    """`name=value`, the value as in JSON; what is none is a word."""
+    name, _, value = text.partition("=")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
 
 
 def parse(argv=None):
@@ -216,9 +252,12 @@ def parse(argv=None):
     parser.add_argument(
         "--start", type=Path, help="warm start from a model's weights.safetensors or another run's state.pt"
     )
+    parser.add_argument("--set", action="append", default=[], type=setting, metavar="NAME=VALUE", dest="settings")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda; on a GPU a resumed run equals but for rounding")
     parser.add_argument("--data", type=Path, default=prepare.DATA)
     parser.add_argument("--runs", type=Path, default=RUNS)
     args = parser.parse_args(argv)
+    args.settings = dict(args.settings)
     recipe = importlib.import_module(args.network).RECIPE
     for key, value in (dict(frozen=0) | recipe).items():
         if getattr(args, key) is None:

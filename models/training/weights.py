@@ -27,7 +27,22 @@ def save_whole(state, network, file):
 def load(file):
     """State dict in fp32 from weights written here, or from a run's state.pt."""
     if Path(file).suffix != ".safetensors":
-        return torch.load(file, weights_only=True)["ema"]
+        return torch.load(file, weights_only=True, map_location="cpu")["ema"]
     with safe_open(file, "pt") as stored:
         state = {key: stored.get_tensor(key) for key in stored.keys()}
     return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+
+
+def start(net, stored, fresh=()):
+    """Put stored weights into a net. Parts named in `fresh` stay as they are where the file lacks them, or has another shape;
+    with `fresh`, what the file has beyond is left out.
+
+    Raises KeyError when any other weight is missing, or unknown to a net without `fresh`.
+    """
+    own = net.state_dict()
+    fits = {key: value for key, value in stored.items() if key in own and value.shape == own[key].shape}
+    missing = [key for key in own if key not in fits and not key.startswith(tuple(fresh))]
+    unknown = [] if fresh else [key for key in stored if key not in own]
+    if missing or unknown:
+        raise KeyError(f"Cannot start: missing {missing[:3]}, unknown {unknown[:3]}")
+    net.load_state_dict(fits, strict=False)

@@ -1,44 +1,29 @@
-"""Resuming, on tiny synthetic arrays put into a temporary cache."""
+"""Resuming, on tiny synthetic arrays put into a temporary cache; settings; warm starts."""
 
 import os
 import signal
 
-import numpy as np
 import pytest
 import torch
 
 import augment
-import prepare
+import dacl
+import mini_xception
+import resnet18
+import scn
 import train
+import weights
 
-N = 24
-
-
-@pytest.fixture
-def start(tmp_path, monkeypatch):
-    """A function that trains for three epochs of three steps and returns the state it left, or None."""
-    rng = np.random.default_rng(1)
-    for split in ("train", "valid"):
-        votes = np.zeros((N, 10), dtype=np.uint8)
-        votes[np.arange(N), rng.integers(0, 8, N)] = 10
-        images = rng.integers(0, 256, (N, 48, 48), dtype=np.uint8)
-        np.savez(tmp_path / f"fer_{split}.npz", images=images, votes=votes, fer2013=rng.integers(-1, 7, N))
-    monkeypatch.setattr(prepare, "CACHE", tmp_path)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def run(name):
-        plan = ["--epochs", "3", "--batch", "8", "--threads", "1"]
-        train.train(train.parse(["mini_xception", "--name", name, "--runs", str(tmp_path), *plan]))
-        return torch.load(tmp_path / name / "state.pt", weights_only=True)
-
-    yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+LARGE = ["--epochs", "2", "--set", "pool=true"]
+RESUMED = {"mini_xception": [], "dacl": LARGE, "scn": [*LARGE, "--set", "relabel=1", "--set", "delta2=0"]}
 
 
-def test_resume_equals_an_unbroken_run(start, monkeypatch):
-    unbroken = start("unbroken")
-    assert unbroken["step"] == 9
+@pytest.mark.parametrize("network", RESUMED)
+def test_resume_equals_an_unbroken_run(network, trainer, monkeypatch):
+    options = RESUMED[network]
+    total = 6 if options else 9
+    unbroken = trainer(network, "unbroken", *options)
+    assert unbroken["step"] == total
     update = train.Ema.update
 
     def update_and_stop(self, net):
@@ -48,12 +33,15 @@ def test_resume_equals_an_unbroken_run(start, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(train.Ema, "update", update_and_stop)
-        assert start("broken")["step"] == 5
-    resumed = start("broken")
-    assert resumed["step"] == 9
+        assert trainer(network, "broken", *options)["step"] == 5
+    resumed = trainer(network, "broken", *options)
+    assert resumed["step"] == total
     for part in ("net", "ema"):
         different = [key for key, value in unbroken[part].items() if not torch.equal(value, resumed[part][key])]
         assert different == []
+    if network == "scn":
+        edits = unbroken["objective"]["edits"]
+        assert len(edits) > 0 and torch.equal(edits, resumed["objective"]["edits"])
 
 
 def test_learning_rate_warms_up_and_falls_to_zero():
@@ -76,3 +64,38 @@ def test_augmentation_depends_only_on_its_numbers():
     one, same, other = (augment.warp(tiles, 64, augment.generator(*n)) for n in ((1, 2, 3), (1, 2, 3), (1, 2, 4)))
     assert torch.equal(one, same) and not torch.equal(one, other)
     assert one.shape == (4, 1, 64, 64) and one.min() >= 0 and one.max() <= 1
+
+
+def test_settings_reach_the_network_and_its_objective():
+    args = train.parse(
+        ["scn", "--set", "pool=true", "--set", "delta1=0.07", "--set", "rule=code", "--set", "relabel=3"]
+    )
+    assert args.settings == {"pool": True, "delta1": 0.07, "rule": "code", "relabel": 3}
+    net = train.build(scn, args.settings)
+    assert net(torch.zeros(2, 1, 64, 64)).shape == (2, 15, 2, 2)
+    aim = train.goal(scn, net, None, args.settings)
+    assert (aim.rule, aim.relabel, round(net.margin.item(), 4)) == ("code", 3, 0.07)
+
+
+def test_an_unknown_setting_is_named_with_the_known_ones():
+    net = torch.nn.Linear(1, 1)
+    with pytest.raises(ValueError, match="Cannot set lambda of dacl: use classes, pool, context, lam"):
+        train.goal(dacl, net, None, {"lambda": 1})
+    with pytest.raises(ValueError, match="Cannot set lam of mini_xception: use classes"):
+        train.goal(mini_xception, net, None, {"lam": 1})
+
+
+def test_a_warm_start_takes_the_trunk_and_leaves_what_is_fresh():
+    base = resnet18.build()
+    net = dacl.build()
+    own = net.context[0].weight.clone()
+    weights.start(net, base.state_dict(), dacl.FRESH)
+    assert all(torch.equal(value, base.trunk.state_dict()[key]) for key, value in net.trunk.state_dict().items())
+    assert torch.equal(net.head.weight, base.head.weight) and torch.equal(net.context[0].weight, own)
+
+
+def test_a_warm_start_refuses_what_does_not_fit():
+    with pytest.raises(KeyError, match="missing .*trunk"):
+        weights.start(resnet18.build(), mini_xception.build().state_dict(), resnet18.FRESH)
+    with pytest.raises(KeyError, match="unknown .*other"):
+        weights.start(mini_xception.build(), mini_xception.build().state_dict() | {"other": torch.zeros(1)})
