@@ -137,13 +137,13 @@ def train(args, data=None):
     folder.mkdir(parents=True, exist_ok=True)
     state_file = folder / "state.pt"
     step = 0
-    aim = goal(module, net, data, args.settings)
     if args.start:
         weights.start(net, weights.load(args.start), getattr(module, "FRESH", ()))
         ema = Ema(net, args.ema)
     elif hasattr(module, "start") and not state_file.exists():
         module.start(net)
         ema = Ema(net, args.ema)
+    aim = goal(module, net, data, args.settings)
     if state_file.exists():
         state = torch.load(state_file, weights_only=True, map_location=args.device)
         net.load_state_dict(state["net"])
