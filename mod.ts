@@ -45,4 +45,12 @@ export {
   type Template,
   toTensor,
 } from "./src/pipeline/preprocess.ts";
+export {
+  smooth,
+  type Smoothed,
+  type SmoothOptions,
+  type SmoothState,
+  type Track,
+  type TrackedFace,
+} from "./src/sdk/smooth.ts";
 export { VERSION } from "./src/version.ts";

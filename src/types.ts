@@ -178,6 +178,8 @@ export interface Face {
   gender?: Score<GenderLabel>;
   /** On request: the apparent expression. */
   expression?: Expression;
+  /** In a stream only: the same for one face as long as it is in view; 1 is the first. */
+  trackId?: number;
   /** On request: a heatmap. */
   explanation?: Explanation;
   /** Which model answered, and where. */

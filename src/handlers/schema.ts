@@ -166,6 +166,7 @@ const face = z.object({
     z.object({ label: z.enum(["woman", "man"]), score: share })
       .openapi("Gender"),
   ),
+  trackId: mayBeAbsent(z.number().int().min(1)),
   explanation: mayBeAbsent(
     z.object({
       method: z.enum(EXPLANATIONS),
