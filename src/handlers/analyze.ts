@@ -22,9 +22,7 @@ export async function analyze(
   const timeout = AbortSignal.timeout(settings.deadlineMs);
   const body = await readBody(request, settings.maxBodyBytes, timeout);
   const { image, options } = await parse(request, body);
-  const { searchParams } = new URL(request.url);
-  refuseTwice(searchParams, "query.");
-  const query = parseOptions(Object.fromEntries(searchParams), "query");
+  const query = parseQuery(request);
   const analysis = await settings.pipeline.analyze(
     image,
     toPipelineOptions({ ...options, ...query }),
@@ -40,6 +38,13 @@ export async function analyze(
   return Response.json(analysis, {
     headers: { "server-timing": serverTiming(analysis.timing) },
   });
+}
+
+/** The options in a request's query string. */
+export function parseQuery(request: Request): ParsedOptions {
+  const { searchParams } = new URL(request.url);
+  refuseTwice(searchParams, "query.");
+  return parseOptions(Object.fromEntries(searchParams), "query");
 }
 
 async function parse(
@@ -147,7 +152,7 @@ function refuseTwice(fields: URLSearchParams | FormData, prefix = ""): void {
 }
 
 /** Options without the one that has not landed, which is refused by name. */
-function toPipelineOptions(
+export function toPipelineOptions(
   { format, ...options }: ParsedOptions,
 ): AnalyzeOptions {
   if (format !== undefined && format !== "mien") {

@@ -28,6 +28,7 @@ async function main(): Promise<void> {
       : {}),
   });
   checkManifest(pipeline.models.specs);
+  const ending = new AbortController();
   const handler = createHandler({
     pipeline,
     apiKeys,
@@ -35,6 +36,7 @@ async function main(): Promise<void> {
     maxBodyBytes: config.maxBodyBytes,
     deadlineMs: config.deadlineMs,
     settings: { ...settings, apiKeys: apiKeys.length },
+    signal: ending.signal,
     log: (entry) => console.log(JSON.stringify(entry)),
     ...(config.rateLimit ? { rateLimit: config.rateLimit } : {}),
   });
@@ -63,6 +65,7 @@ async function main(): Promise<void> {
   const stop = async () => {
     if (stopping) return;
     stopping = true;
+    ending.abort();
     const drained = server.shutdown();
     await pipeline.close(GRACE_MS);
     await Promise.race([drained, new Promise((done) => setTimeout(done, 500))]);

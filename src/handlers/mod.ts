@@ -15,13 +15,14 @@ import { type Context, Hono } from "hono";
 import { cors } from "hono/cors";
 import type { Pipeline } from "../pipeline/mod.ts";
 import { checkKey, isOpenPath } from "./access.ts";
-import { analyze } from "./analyze.ts";
+import { analyze, parseQuery, toPipelineOptions } from "./analyze.ts";
 import { Readiness, readyz } from "./health.ts";
 import { listModels, modelFile, showModel } from "./models.ts";
 import { openApiDocument } from "./openapi.ts";
 import { page, PAGE_PATHS } from "./pages.ts";
 import { RequestError, toProblem } from "./problem.ts";
-import { RateLimiter } from "./rate_limit.ts";
+import { type Allowance, RateLimiter } from "./rate_limit.ts";
+import { openStream } from "./stream.ts";
 
 export {
   type Calibration,
@@ -58,7 +59,9 @@ export interface HandlerOptions {
   deadlineMs?: number;
   /** Effective settings for `/readyz`; must hold no secrets. */
   settings?: Record<string, unknown>;
-  /** Gets one entry per request: sizes and times, never content. */
+  /** Ends open streams, once their last frames are answered, when the server is to stop. */
+  signal?: AbortSignal;
+  /** Gets one entry per request, and one per stream at its end: sizes and times, never content. */
   log?: (entry: LogEntry) => void;
 }
 
@@ -70,12 +73,14 @@ export interface LogEntry {
   method: string;
   /** The route's pattern, not the path. */
   route: string;
-  /** The answer's status. */
+  /** The answer's status; of a stream's end the WebSocket's close code. */
   status: number;
-  /** Milliseconds from arrival to answer. */
+  /** Milliseconds from arrival to answer; how long a stream was open. */
   ms: number;
-  /** The body's declared length. */
+  /** The body's declared length, or of all frames together. */
   bytesIn: number;
+  /** How many frames a stream had; at its end only. */
+  frames?: number;
   /** The name and stack of an unexpected failure; status 500 only. */
   error?: string;
 }
@@ -109,9 +114,36 @@ export function createHandler(options: HandlerOptions): Handler {
     ? new RateLimiter(options.rateLimit)
     : undefined;
   const app = new Hono<
-    { Bindings: { info: ConnectionInfo }; Variables: { requestId: string } }
+    {
+      Bindings: { info: ConnectionInfo };
+      Variables: { requestId: string; caller: string };
+    }
   >();
   let document: Record<string, unknown> | undefined;
+
+  /** Takes one request, or one frame, off a caller's limit. */
+  function count(caller: string): Allowance | undefined {
+    const allowance = limiter?.take(caller);
+    if (!allowance || allowance.allowed) return allowance;
+    throw new RequestError(
+      "rate_limited",
+      `The limit is ${allowance.limit} requests a minute: retry in ${allowance.resetSeconds} s`,
+      {
+        headers: {
+          ...rateHeaders(allowance),
+          "retry-after": String(allowance.resetSeconds),
+        },
+      },
+    );
+  }
+
+  function needReady(): void {
+    if (readiness.status === "ready") return;
+    throw new RequestError(
+      "not_ready",
+      "Models are still loading: retry in a moment",
+    );
+  }
 
   app.use(async (c, next) => {
     const start = performance.now(), given = c.req.header("x-request-id") ?? "";
@@ -119,6 +151,7 @@ export function createHandler(options: HandlerOptions): Handler {
       ? given
       : crypto.randomUUID();
     c.set("requestId", requestId);
+    const bytesIn = Number(c.req.header("content-length") ?? 0); // gone after an upgrade
     await next();
     secure(c.res.headers);
     c.res.headers.set("x-request-id", requestId);
@@ -128,7 +161,7 @@ export function createHandler(options: HandlerOptions): Handler {
       route: c.req.routePath,
       status: c.res.status,
       ms: performance.now() - start,
-      bytesIn: Number(c.req.header("content-length") ?? 0),
+      bytesIn,
       ...(c.error && c.res.status === 500
         ? { error: c.error.stack ?? String(c.error) }
         : {}),
@@ -161,19 +194,8 @@ export function createHandler(options: HandlerOptions): Handler {
     if (isOpenPath(c.req.path)) return await next();
     let caller = c.env?.info?.remoteAddr?.hostname ?? "unknown";
     if (apiKeys.length > 0) caller = await checkKey(c.req.raw, apiKeys);
-    const allowance = limiter?.take(caller);
-    if (allowance && !allowance.allowed) {
-      throw new RequestError(
-        "rate_limited",
-        `The limit is ${allowance.limit} requests a minute: retry in ${allowance.resetSeconds} s`,
-        {
-          headers: {
-            ...rateHeaders(allowance),
-            "retry-after": String(allowance.resetSeconds),
-          },
-        },
-      );
-    }
+    c.set("caller", caller);
+    const allowance = count(caller);
     await next();
     if (allowance) {
       for (const [name, value] of Object.entries(rateHeaders(allowance))) {
@@ -191,14 +213,38 @@ export function createHandler(options: HandlerOptions): Handler {
   });
   app.get("/openapi.json", () => Response.json(document ??= openApiDocument()));
   app.post("/v1/analyze", (c) => {
-    if (readiness.status !== "ready") {
-      throw new RequestError(
-        "not_ready",
-        "Models are still loading: retry in a moment",
-      );
-    }
+    needReady();
     const settings = { pipeline, maxBodyBytes, deadlineMs };
     return analyze(c.req.raw, c.get("requestId"), settings);
+  });
+  app.get("/v1/stream", (c) => {
+    needReady();
+    const requestId = c.get("requestId"), caller = c.get("caller");
+    const entry = { method: "GET", route: "/v1/stream" };
+    return openStream(c.req.raw, {
+      requestId,
+      options: toPipelineOptions(parseQuery(c.req.raw)),
+    }, {
+      pipeline,
+      maxBodyBytes,
+      deadlineMs,
+      corsOrigins,
+      ...(options.signal ? { signal: options.signal } : {}),
+      count: () => void count(caller),
+      ended: ({ code, ...summary }) =>
+        options.log?.({ ...entry, requestId, status: code, ...summary }),
+      report: (error, requestId) =>
+        options.log?.({
+          ...entry,
+          requestId,
+          status: 500,
+          ms: 0,
+          bytesIn: 0,
+          error: error instanceof Error
+            ? error.stack ?? String(error)
+            : String(error),
+        }),
+    });
   });
   app.get("/v1/models", () => listModels(pipeline.models));
   app.get(

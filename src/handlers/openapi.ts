@@ -87,6 +87,26 @@ export function openApiDocument(): Record<string, unknown> {
   });
   registry.registerPath({
     method: "get",
+    path: "/v1/stream",
+    operationId: "stream",
+    summary: "A WebSocket: one image per binary message, one answer each",
+    description:
+      "The query's options hold for every frame. Each message is answered with one JSON text, an " +
+      "`Analysis` with `trackId` and smoothed scores or a `Problem`; its `requestId` is the " +
+      "stream's with the frame's number, from 1, after a hyphen. One frame is analysed and the " +
+      "newest waits; a frame that waited when a newer one came is answered `overloaded` at once. " +
+      "Offer the subprotocol `mien.v1`, and beside it, where a header cannot be sent, the key as " +
+      "`key.<base64url>`. Pages of other origins must be allowed as for the other routes. Without " +
+      "the upgrade the route makes the same checks and answers with a problem.",
+    security,
+    request: { query: OptionsSchema },
+    responses: {
+      101: { description: "The stream is open" },
+      ...problems(400, 401, 403, 422, 429, 503),
+    },
+  });
+  registry.registerPath({
+    method: "get",
     path: "/v1/models",
     operationId: "listModels",
     summary: "Every model with its measured figures and licences",

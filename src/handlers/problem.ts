@@ -47,8 +47,8 @@ export class RequestError extends PipelineError {
   }
 }
 
-/** The problem document of a failure. Unknown failures become `internal`, without their message. */
-export function toProblem(error: unknown, requestId: string): Response {
+/** A failure as a problem document. Unknown failures become `internal`, without their message. */
+export function describeProblem(error: unknown, requestId: string): Problem {
   const known = error instanceof PipelineError && error.code !== "internal"
     ? error
     : undefined;
@@ -63,13 +63,22 @@ export function toProblem(error: unknown, requestId: string): Response {
     code,
     requestId,
   };
+  if (known instanceof RequestError && known.errors.length > 0) {
+    problem.errors = [...known.errors];
+  }
+  return problem;
+}
+
+/** The answer to a request that failed: its problem document, with the failure's own headers. */
+export function toProblem(error: unknown, requestId: string): Response {
+  const problem = describeProblem(error, requestId);
   const headers: Record<string, string> = {
     "content-type": "application/problem+json",
+    ...error instanceof RequestError ? error.headers : {},
   };
-  if (known instanceof RequestError) {
-    if (known.errors.length > 0) problem.errors = [...known.errors];
-    Object.assign(headers, known.headers);
-  }
-  if (status === 503) headers["retry-after"] ??= "1";
-  return new Response(JSON.stringify(problem), { status, headers });
+  if (problem.status === 503) headers["retry-after"] ??= "1";
+  return new Response(JSON.stringify(problem), {
+    status: problem.status,
+    headers,
+  });
 }

@@ -4,12 +4,13 @@ import { Clock } from "./clock.ts";
 import { detect, type Scaled } from "./detect.ts";
 import { PipelineError } from "./error.ts";
 import { describeFace, type GenderReading, scoresOf } from "./face.ts";
+import { follow } from "./follow.ts";
 import { headerOf, type ImageHeader, readHeader } from "./header.ts";
 import type { RawImage } from "./image.ts";
 import { locate, type LocatedFace } from "./landmarks.ts";
 import type { ModelSpec, ModelStore } from "./manifest.ts";
 import type { HandOver, Plan } from "./options.ts";
-import { type Tensor, toLandmarks } from "./postprocess.ts";
+import { type Detection, type Tensor, toLandmarks } from "./postprocess.ts";
 import { LANDMARK_ORDER } from "./preprocess.ts";
 import {
   type AlignedFaces,
@@ -92,6 +93,13 @@ export function createEngine(parts: EngineParts): Engine {
   ): Promise<{ faces: LocatedFace[]; picture: Scaled }> {
     const full = Math.max(header.upright.width, header.upright.height);
     let current: Scaled | undefined;
+    /** The longest side at which the smallest face has pixels enough. */
+    function resolution(faces: readonly Detection[]): number {
+      const smallest = Math.min(
+        ...faces.map(({ boundingBox: box }) => Math.max(box.width, box.height)),
+      );
+      return Math.ceil(full * FACE_PIXELS / smallest);
+    }
     async function picture(longestSide: number): Promise<Scaled> {
       const wanted = Math.min(full, Math.max(FIRST_DECODE, longestSide));
       const have = current &&
@@ -106,8 +114,17 @@ export function createEngine(parts: EngineParts): Engine {
         : header.upright.height / image.height;
       return current = { image, scale };
     }
-    await picture(FIRST_DECODE);
     const context = signal ? { backend, signal } : { backend };
+    if (plan.follow?.length) {
+      const known = plan.follow;
+      const source = await picture(resolution(known));
+      const faces = await clock.time(
+        "alignMs",
+        () => follow(known, source, { ...context, spec: landmarker }),
+      );
+      if (faces) return { faces, picture: source };
+    }
+    await picture(FIRST_DECODE);
     const detected = await clock.time("detectMs", () =>
       detect({
         ...context,
@@ -117,10 +134,7 @@ export function createEngine(parts: EngineParts): Engine {
       }));
     const kept = detected.slice(0, plan.maxFaces);
     if (kept.length === 0) return { faces: [], picture: current! };
-    const smallest = Math.min(
-      ...kept.map(({ boundingBox: box }) => Math.max(box.width, box.height)),
-    );
-    const source = await picture(Math.ceil(full * FACE_PIXELS / smallest));
+    const source = await picture(resolution(kept));
     const faces = await clock.time(
       "alignMs",
       () => locate(kept, source, { ...context, spec: landmarker }),

@@ -28,12 +28,20 @@ interface Square {
 /**
  * Refines the detector's five points, all faces as one batch.
  *
+ * With `fromPoints` the first pass starts at the given points rather than the box: for faces that
+ * are known from the frame before.
+ *
  * @returns Faces in the order given, points in full-size upright pixels.
  */
 export async function locate(
   faces: readonly Detection[],
   { image, scale }: Scaled,
-  context: { backend: Backend; spec: ModelSpec; signal?: AbortSignal },
+  context: {
+    backend: Backend;
+    spec: ModelSpec;
+    signal?: AbortSignal;
+    fromPoints?: boolean;
+  },
 ): Promise<LocatedFace[]> {
   const { backend, spec } = context;
   const input = spec.inputs[0]!, size = Number(input.shape[3]);
@@ -41,7 +49,7 @@ export async function locate(
   let presence: number[] = [];
   for (let pass = 0; pass < PASSES; pass++) {
     const maps = faces.map((face, index) => {
-      const { centre, side, degrees } = pass === 0
+      const { centre, side, degrees } = pass === 0 && !context.fromPoints
         ? aroundBox(face, spec)
         : aroundPoints(landmarks[index]!, spec);
       const middle = { x: centre.x / scale, y: centre.y / scale };

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import type { Analysis, AnalyzeOptions, ImageLimits } from "../types.ts";
+import type { Analysis, AnalyzeOptions, Face, ImageLimits } from "../types.ts";
 import { DEFAULT_MODEL, IMAGE_LIMITS } from "./defaults.ts";
 import { PipelineError } from "./error.ts";
 import { type ModelSpec, ModelStore } from "./manifest.ts";
 import { MODELS_URL, readModelFiles } from "./model_files.ts";
 import { type Plan, resolveOptions } from "./options.ts";
 import { type JobOptions, Pool, type PoolState } from "./pool.ts";
-import type { Tensor } from "./postprocess.ts";
+import type { Detection, Tensor } from "./postprocess.ts";
 import { type GpuOptions, GpuRoute, type GpuState } from "./route.ts";
 
 export { DEFAULT_MODEL, IMAGE_LIMITS } from "./defaults.ts";
@@ -57,6 +57,11 @@ export interface CallOptions {
   requestId?: string;
   /** Milliseconds left for this call, where less than the pipeline's. */
   deadlineMs?: number;
+  /**
+   * Faces of the frame before, with their landmarks. Where all are found again by these, the
+   * detector does not run, and no new face is found.
+   */
+  follow?: readonly Face[];
 }
 
 /** Finds faces and reads their expressions. */
@@ -160,6 +165,8 @@ export async function createPipeline(
     async analyze(bytes, wanted = {}, call = {}) {
       const plan = resolveOptions(wanted, models, model, route?.models);
       const left = Math.min(deadlineMs, call.deadlineMs ?? deadlineMs);
+      const follow = call.follow?.flatMap(toDetection) ?? [];
+      if (follow.length > 0) plan.follow = follow;
       const { signal } = call;
       const job = { deadlineMs: left, ...(signal ? { signal } : {}) };
       const analyze = (plan: Plan) => run.analyze(bytes, plan, job);
@@ -289,6 +296,11 @@ function edgeModel(models: ModelStore, name: string): void {
   throw new RangeError(
     `Cannot run ${name} here: only a GPU server has it; name it per request, or as gpu.model`,
   );
+}
+
+function toDetection(face: Face): Detection[] {
+  const { boundingBox, detectionScore: score, landmarks } = face;
+  return landmarks ? [{ boundingBox, score, landmarks }] : [];
 }
 
 function expressionModel(models: ModelStore, name: string): ModelSpec {

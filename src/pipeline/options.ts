@@ -1,6 +1,7 @@
 import type { AnalyzeOptions, Attribute, ExplanationMethod } from "../types.ts";
 import { PipelineError } from "./error.ts";
 import type { ModelSpec, ModelStore } from "./manifest.ts";
+import type { Detection } from "./postprocess.ts";
 
 /** Options with every default filled in and every name resolved. */
 export interface Plan {
@@ -17,6 +18,8 @@ export interface Plan {
   route: "auto" | "edge" | "gpu";
   /** Faces to be handed over for another machine to read; absent when none is. */
   handOver?: HandOver;
+  /** Faces of the frame before, in full-size upright pixels: the detector runs only where one is lost. */
+  follow?: readonly Detection[];
 }
 
 /** Which faces leave the engine as aligned crops, and for whom. */
