@@ -63,6 +63,7 @@ const all = await graph(
   "src/types.ts",
   "src/sdk/client.ts",
   "src/sdk/preprocess.ts",
+  "src/sdk/local.ts",
 );
 
 /** Fails with each import that is not allowed. */
@@ -140,6 +141,20 @@ for (const entry of ["src/sdk/client.ts", "src/sdk/preprocess.ts"]) {
     }
   });
 }
+
+Deno.test("src/sdk/local.ts brings the engine and the codecs, never a server, a pool or ONNX Runtime", async () => {
+  for (const { specifier, imports } of await graph("src/sdk/local.ts")) {
+    for (const name of imports) {
+      const allowed = /^src\/(types\.ts|sdk\/|pipeline\/)|^@jsquash\/webp/;
+      assert.match(name, allowed, `${specifier} -> ${name}`);
+      assert.doesNotMatch(
+        name,
+        /pipeline\/(mod|pool|worker|wasm|route|remote)\.ts$/,
+        `${specifier} -> ${name}`,
+      );
+    }
+  }
+});
 
 const SOLE: [name: RegExp, folder: RegExp][] = [
   [/^onnxruntime-web/, /^src\/pipeline\/wasm\.ts$/],

@@ -7,7 +7,7 @@ const OPEN = ["/", "/healthz", "/readyz", "/openapi.json", "/docs"];
 /** Whether a path needs no key: pages, health and documentation. */
 export function isOpenPath(path: string): boolean {
   return OPEN.includes(path) || path.startsWith("/docs/") ||
-    path.startsWith("/demo/");
+    path.startsWith("/demo/") || path.startsWith("/sdk/");
 }
 
 /**

@@ -22,6 +22,7 @@ import { openApiDocument } from "./openapi.ts";
 import { page, PAGE_PATHS } from "./pages.ts";
 import { RequestError, toProblem } from "./problem.ts";
 import { type Allowance, RateLimiter } from "./rate_limit.ts";
+import { SDK_PATHS, sdkFile } from "./sdk.ts";
 import { openStream } from "./stream.ts";
 
 export {
@@ -205,6 +206,9 @@ export function createHandler(options: HandlerOptions): Handler {
   });
 
   for (const path of PAGE_PATHS) app.get(path, () => page(path));
+  for (const path of SDK_PATHS) {
+    app.get(path, (c) => sdkFile(path, c.req.raw));
+  }
   app.get("/healthz", () => Response.json({ status: "ok" }));
   app.get("/readyz", async (c) => {
     const detailed = apiKeys.length === 0 ||

@@ -10,7 +10,9 @@ export interface Detection {
 
 /** A named model output. */
 export interface Tensor {
+  /** Values, the last axis fastest. */
   data: Float32Array;
+  /** Length of each axis. */
   dims: readonly number[];
 }
 

@@ -15,6 +15,7 @@
  */
 import type { ModelSpec } from "../pipeline/manifest.ts";
 import type { Analysis, AnalyzeOptions } from "../types.ts";
+import { analyzeCrops, type FaceCropper } from "./crops.ts";
 import { type ClientSettings, type RequestOptions, send } from "./request.ts";
 import { type ImageInput, toUpload } from "./upload.ts";
 
@@ -37,6 +38,12 @@ export type {
   PixelSource,
   VideoLike,
 } from "./canvas.ts";
+export type {
+  CropOptions,
+  CroppedFace,
+  CroppedFaces,
+  FaceCropper,
+} from "./crops.ts";
 export type { RequestOptions } from "./request.ts";
 export type { ImageInput } from "./upload.ts";
 export type * from "../types.ts";
@@ -56,6 +63,8 @@ export interface MienOptions {
   headers?: Record<string, string>;
   /** Makes the requests. @default {globalThis.fetch} */
   fetch?: typeof fetch;
+  /** Finds the faces for `privacy: "crops"`: an `Analyzer` of `@mien/mien/local`. */
+  analyzer?: FaceCropper;
 }
 
 /** What one analysis is to do, and how its request is made. */
@@ -64,6 +73,11 @@ export interface AnalyzeRequest extends AnalyzeOptions, RequestOptions {
   neutral?: ImageInput;
   /** Longest side in pixels; a larger picture is shrunk before it is sent. Unset sends it as it is. */
   maxSide?: number;
+  /**
+   * `crops`: the client's `analyzer` finds the faces on this machine, and only they are sent, each
+   * by itself, aligned and as small as the model wants it. Quality is then judged on the crop.
+   */
+  privacy?: "crops";
 }
 
 /** Whether a server can answer. */
@@ -78,6 +92,7 @@ export interface Health {
 const NOT_IN_QUERY: ReadonlySet<string> = new Set([
   "neutral",
   "maxSide",
+  "privacy",
   "signal",
   "timeoutMs",
   "maxRetries",
@@ -87,6 +102,7 @@ const NOT_IN_QUERY: ReadonlySet<string> = new Set([
 /** A client of one server. It holds no connection and needs no closing. */
 export class Mien {
   readonly #settings: ClientSettings;
+  readonly #analyzer: FaceCropper | undefined;
 
   /**
    * Sets up a client; nothing is sent yet.
@@ -95,8 +111,9 @@ export class Mien {
    */
   constructor(options: MienOptions) {
     const { endpoint, apiKey, timeoutMs = 30_000, maxRetries = 2 } = options;
-    const base = new URL(endpoint, globalThis.location?.href);
+    const base = new URL(endpoint, globalThis.location?.href || undefined);
     if (!base.pathname.endsWith("/")) base.pathname += "/";
+    this.#analyzer = options.analyzer;
     this.#settings = {
       endpoint: base,
       apiKey,
@@ -118,8 +135,11 @@ export class Mien {
     image: ImageInput,
     request: AnalyzeRequest = {},
   ): Promise<Analysis> {
-    const { neutral, maxSide, signal } = request;
+    const { neutral, maxSide, signal, privacy } = request;
     signal?.throwIfAborted();
+    if (privacy !== undefined) {
+      return await this.#analyzeCrops(image, request);
+    }
     const photo = await toUpload(image, maxSide);
     const query = new URLSearchParams();
     for (const [name, value] of Object.entries(request)) {
@@ -140,6 +160,35 @@ export class Mien {
       body,
       ...(body === photo ? { type } : {}),
     }, request);
+  }
+
+  /** Sends nothing but crops, whatever goes wrong. */
+  async #analyzeCrops(
+    image: ImageInput,
+    { privacy, ...request }: AnalyzeRequest,
+  ): Promise<Analysis> {
+    const analyzer = this.#analyzer;
+    if (privacy !== "crops" || !analyzer || request.neutral !== undefined) {
+      throw new TypeError(
+        'Cannot keep the picture here: privacy is "crops" or unset, needs an analyzer, and takes no neutral',
+      );
+    }
+    const { model, maxFaces, minDetectionConfidence, maxSide: _, ...rest } =
+      request;
+    const found = await analyzer.crop(image, {
+      ...(model === undefined ? {} : { model }),
+      ...(maxFaces === undefined ? {} : { maxFaces }),
+      ...(minDetectionConfidence === undefined
+        ? {}
+        : { minDetectionConfidence }),
+      ...(rest.signal ? { signal: rest.signal } : {}),
+    });
+    const attributes = request.attributes ?? [];
+    return await analyzeCrops(
+      found,
+      (crop, model) => this.analyze(crop, { ...rest, model, input: "crop" }),
+      { landmarks: attributes === "all" || attributes.includes("landmarks") },
+    );
   }
 
   /** Every model of the server, with its measured figures and licences. */

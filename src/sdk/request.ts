@@ -177,8 +177,8 @@ function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
   });
 }
 
-/** `crypto.randomUUID` is missing in pages without TLS. */
-function newRequestId(): string {
+/** A new id; `crypto.randomUUID` is missing in pages without TLS. */
+export function newRequestId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0"))
     .join("");

@@ -64,7 +64,10 @@ export async function cold(bench: Bench): Promise<Findings> {
 async function startFlags(): Promise<string[]> {
   const file = new URL("../../deno.json", import.meta.url);
   const { tasks } = JSON.parse(await Deno.readTextFile(file));
-  return (tasks.start as string).replaceAll("'", "").split(" ").slice(1, -1);
+  return (tasks.start.command as string).replaceAll("'", "").split(" ").slice(
+    1,
+    -1,
+  );
 }
 
 async function once(

@@ -8,8 +8,8 @@ const LABELS = /neutral|happiness|surprise|sadness|anger|disgust|fear|contempt/;
 /** The arguments of the `start` task, as a user's `deno task start` has them. */
 async function startArguments(): Promise<string[]> {
   const config = await Deno.readTextFile(new URL("deno.json", ROOT));
-  const [command, ...args] = JSON.parse(config).tasks.start.replaceAll("'", "")
-    .split(" ");
+  const [command, ...args] = JSON.parse(config).tasks.start.command
+    .replaceAll("'", "").split(" ");
   assert.equal(command, "deno");
   return args;
 }
