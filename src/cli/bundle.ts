@@ -44,7 +44,7 @@ async function main(folder: URL): Promise<void> {
     await Deno.writeFile(new URL(`${entry}.js`, folder), await bundle(entry));
   }
   for (const name of ["jpeg", "png", "webp"]) {
-    const file = `codecs/${name}.wasm`;
+    const file = `codecs/${name}.bin`;
     await Deno.copyFile(
       new URL(`src/pipeline/${file}`, ROOT),
       new URL(file, folder),

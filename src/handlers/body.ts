@@ -1,3 +1,4 @@
+import { deferred } from "../pipeline/deferred.ts";
 import { RequestError } from "./problem.ts";
 
 /**
@@ -15,7 +16,7 @@ export async function readBody(
 ): Promise<Uint8Array<ArrayBuffer>> {
   if (!request.body) return new Uint8Array(0);
   const reader = request.body.getReader();
-  const stopped = Promise.withResolvers<never>();
+  const stopped = deferred<never>();
   stopped.promise.catch(() => {});
   const stop = () =>
     stopped.reject(

@@ -1,4 +1,5 @@
 import { pathToFileURL } from "node:url";
+import { readUrl } from "../pipeline/read_url.ts";
 
 /** Files of our own pages by path: the demo at `/` and the API reference at `/docs`. */
 const DEMO = new URL("./demo/", import.meta.url);
@@ -78,8 +79,7 @@ export async function page(path: string): Promise<Response> {
 }
 
 async function read(url: URL): Promise<string> {
-  if (url.protocol === "file:") return await Deno.readTextFile(url);
-  return await (await fetch(url)).text();
+  return new TextDecoder().decode(await readUrl(url));
 }
 
 function serve(text: string, file: string, policy: string): Response {

@@ -5,6 +5,7 @@ import { RequestError } from "./problem.ts";
 const TYPES: Record<string, string> = {
   js: "text/javascript; charset=utf-8",
   wasm: "application/wasm",
+  bin: "application/octet-stream",
 };
 
 const FOLDER = new URL("../../dist/sdk/", import.meta.url);
@@ -15,9 +16,9 @@ const NAMES = [
   "local.js",
   "ort.js",
   "ort-wasm-simd-threaded.wasm",
-  "codecs/jpeg.wasm",
-  "codecs/png.wasm",
-  "codecs/webp.wasm",
+  "codecs/jpeg.bin",
+  "codecs/png.bin",
+  "codecs/webp.bin",
 ] as const;
 
 /** Paths of the SDK's files. */

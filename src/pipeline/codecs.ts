@@ -8,9 +8,9 @@ export type LoadCodec = (name: CodecName) => Promise<WebAssembly.Module>;
 
 /** One literal each: this is how bundlers know that the files belong to the code. */
 const FILES: Record<CodecName, () => URL> = {
-  jpeg: () => new URL("./codecs/jpeg.wasm", import.meta.url),
-  png: () => new URL("./codecs/png.wasm", import.meta.url),
-  webp: () => new URL("./codecs/webp.wasm", import.meta.url),
+  jpeg: () => new URL("./codecs/jpeg.bin", import.meta.url),
+  png: () => new URL("./codecs/png.bin", import.meta.url),
+  webp: () => new URL("./codecs/webp.bin", import.meta.url),
 };
 
 const compiled = new Map<CodecName, Promise<WebAssembly.Module>>();

@@ -5,6 +5,7 @@
  */
 import type { Analysis, AnalyzeOptions, Face, ImageLimits } from "../types.ts";
 import { DEFAULT_MODEL, IMAGE_LIMITS } from "./defaults.ts";
+import { deferred } from "./deferred.ts";
 import { PipelineError } from "./error.ts";
 import { type ModelSpec, ModelStore } from "./manifest.ts";
 import { MODELS_URL, readModelFiles } from "./model_files.ts";
@@ -31,7 +32,10 @@ export type { GpuOptions, GpuState } from "./route.ts";
 
 /** How a pipeline is set up; every value has a default. */
 export interface PipelineOptions {
-  /** Workers; 0 analyses in this thread, where a deadline is only noticed at the end. @default {1} */
+  /**
+   * Workers; 0 analyses in this thread, where a deadline is only noticed at the end. Node has none
+   * of the kind that is needed. @default {1}, in Node {0}
+   */
   workers?: number;
   /** Images that may wait per Worker. @default {4} */
   queue?: number;
@@ -111,8 +115,8 @@ export interface Pipeline {
 export async function createPipeline(
   options: PipelineOptions = {},
 ): Promise<Pipeline> {
-  const { workers = 1, queue = 4, model = DEFAULT_MODEL, deadlineMs = 10_000 } =
-    options;
+  const { queue = 4, model = DEFAULT_MODEL, deadlineMs = 10_000 } = options;
+  const { workers = globalThis.Deno ? 1 : 0 } = options;
   const limits = { ...IMAGE_LIMITS, ...options.limits };
   const base = options.models ?? MODELS_URL;
   const models = await ModelStore.open(readModelFiles(base));
@@ -196,7 +200,7 @@ export async function createPipeline(
 
 /** Waits for all of the work, but no longer than so many milliseconds. */
 async function settled(work: Promise<unknown>[], ms: number): Promise<void> {
-  const late = Promise.withResolvers<void>();
+  const late = deferred<void>();
   const timer = setTimeout(late.resolve, ms);
   await Promise.race([Promise.allSettled(work), late.promise]);
   clearTimeout(timer);

@@ -1,5 +1,6 @@
 import type { Fallback } from "../types.ts";
 import type { Backend } from "./backend.ts";
+import { deferred } from "./deferred.ts";
 import type { ModelSpec, ModelStore } from "./manifest.ts";
 import {
   BINARY,
@@ -280,7 +281,7 @@ async function unlessAborted<T>(
   work: Promise<T>,
   signal: AbortSignal,
 ): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
+  const { promise, reject } = deferred<never>();
   const stop = () => reject(signal.reason);
   if (signal.aborted) stop();
   signal.addEventListener("abort", stop, { once: true });

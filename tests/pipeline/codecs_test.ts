@@ -7,9 +7,9 @@ const COPIES: [name: string, from: string][] = [
 ];
 
 for (const [name, from] of COPIES) {
-  Deno.test(`${name}.wasm is the package's own file`, async () => {
+  Deno.test(`${name}.bin is the package's own file`, async () => {
     const copy = new URL(
-      `../../src/pipeline/codecs/${name}.wasm`,
+      `../../src/pipeline/codecs/${name}.bin`,
       import.meta.url,
     );
     const origin = new URL(import.meta.resolve(from));
