@@ -20,18 +20,3 @@ export function assertSameNumbers(
     assert.equal(mine, theirs, path);
   }
 }
-
-/** The pictures on which the runtimes are compared: JPEG, PNG and WebP, with faces and without. */
-export const PICTURES = [
-  "astronaut.jpg",
-  "coffee.jpg",
-  "orientation_6.jpg",
-  "interlaced.png",
-  "lossy.webp",
-];
-
-/** What is asked of each: everything but the rendered heatmap is compared. */
-export const WANTED = {
-  attributes: ["expression", "landmarks", "quality"],
-  coverage: 0.9,
-} as const;
