@@ -6,6 +6,7 @@ pooling in every module, no activation after the add, a 3x3 convolution to the c
 spatial mean is the logit.
 """
 
+import torch.nn.functional as F
 from torch import nn
 
 from mini_xception import SamePool, norm
@@ -30,8 +31,11 @@ class Module(nn.Module):
         self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), norm(outputs))
 
     def forward(self, x):
-        # Slicing, not stride: the same result, and torch's strided 1x1 backward can crash on CPU.
-        return self.main(x) + self.shortcut(x[:, :, ::2, ::2])
+        if self.training:
+            # Slicing, not stride: the same result, and torch's strided 1x1 backward can crash on CPU.
+            return self.main(x) + self.shortcut(x[:, :, ::2, ::2])
+        conv, normalise = self.shortcut
+        return self.main(x) + normalise(F.conv2d(x, conv.weight, stride=2))
 
 
 class MienNet(nn.Module):

@@ -5,6 +5,7 @@ trained and reported on its own labels. A network returns evidence maps `[B, 15,
 their spatial means, 0..7 FERPlus, 8..14 FER2013.
 """
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -31,6 +32,7 @@ class Expression:
         arrays = prepare.load(f"fer_{split}", data)
         keep = slice(0, limit)
         self.size = size
+        self.teacher, self.teacher_weight = None, 0.0
         self.images = torch.from_numpy(arrays["images"][keep])
         self.ferplus = torch.from_numpy(targets.soft(arrays["votes"][keep]))
         self.majority = torch.from_numpy(targets.majority(arrays["votes"][keep]))
@@ -49,10 +51,23 @@ class Expression:
     def loss(self, outputs, index):
         logits = outputs.mean((2, 3))
         soft, hard = self.ferplus[index], self.fer2013[index]
-        known = soft.sum(1) > 0
-        ferplus = -(soft * F.log_softmax(logits[:, :SPLIT], 1)).sum(1).sum() / known.sum().clamp(min=1)
+        ferplus = cross_entropy(logits[:, :SPLIT], soft, soft.sum(1) > 0)
         fer2013 = F.cross_entropy(logits[:, SPLIT:], hard, ignore_index=-1)
-        return ferplus + fer2013
+        if self.teacher is None:
+            return ferplus + fer2013
+        taught = self.teacher[index]
+        learned = cross_entropy(logits[:, :SPLIT], taught[:, :SPLIT], soft.sum(1) > 0)
+        learned = learned + cross_entropy(logits[:, SPLIT:], taught[:, SPLIT:], hard >= 0)
+        return (1 - self.teacher_weight) * (ferplus + fer2013) + self.teacher_weight * learned
+
+    def learn_from(self, teacher, weight):
+        """Mix a teacher's answers (`teach.py`) into the labels: `weight` of the loss is the teacher's."""
+        path = teacher_file(teacher)
+        if not path.exists():
+            raise FileNotFoundError(f"Cannot find {path}: write it with teach.py {teacher} <models>")
+        with np.load(path) as stored:
+            self.teacher = torch.from_numpy(stored["answers"][: len(self)])
+        self.teacher_weight = weight
 
     def metrics(self, logits):
         """Accuracy on the majority FERPlus labels and on FER2013, from logits `[N, 15]`."""
@@ -64,6 +79,17 @@ class Expression:
     @staticmethod
     def predict(outputs):
         return outputs.mean((2, 3))
+
+
+def teacher_file(name):
+    """Where `teach.py` keeps what models answer on the training split, `[N, 15]`."""
+    return prepare.CACHE / f"teacher_{name}.npz"
+
+
+def cross_entropy(logits, distribution, known):
+    """Mean cross-entropy against distributions over the rows that have one."""
+    rows = -(distribution * F.log_softmax(logits, 1)).sum(1)
+    return rows[known].sum() / known.sum().clamp(min=1)
 
 
 def accuracy(logits, labels):

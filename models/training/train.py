@@ -124,6 +124,8 @@ def train(args, data=None):
     Task = task(module.TASK)
     data = data or Task("train", module.SIZE, args.data, args.limit)
     valid = Task("valid", module.SIZE, args.data, args.limit)
+    if args.teacher:
+        data.learn_from(args.teacher, args.teacher_weight)
     net = build(module, args.settings).to(args.device, memory_format=torch.channels_last)
     decay = [p for p in net.parameters() if p.ndim > 1]
     rest = [p for p in net.parameters() if p.ndim <= 1]
@@ -254,6 +256,8 @@ def parse(argv=None):
     )
     parser.add_argument("--set", action="append", default=[], type=setting, metavar="NAME=VALUE", dest="settings")
     parser.add_argument("--device", default="cpu", help="cpu or cuda; on a GPU a resumed run equals but for rounding")
+    parser.add_argument("--teacher", help="learn from these answers of other models too (teach.py)")
+    parser.add_argument("--teacher-weight", type=float, default=0.5, help="their share of the loss")
     parser.add_argument("--data", type=Path, default=prepare.DATA)
     parser.add_argument("--runs", type=Path, default=RUNS)
     args = parser.parse_args(argv)
