@@ -71,7 +71,9 @@ def compare(before, after, task, temperature):
     for output, columns in evaluate.slices(task.HEADS).items():
         truth = getattr(task, task.HEADS[output][2])
         known = truth >= 0
-        shares = [(some[known][:, columns].argmax(1) == truth[known]).double().mean().item() for some in (before, after)]
+        shares = [
+            (some[known][:, columns].argmax(1) == truth[known]).double().mean().item() for some in (before, after)
+        ]
         report["accuracy"].append({"head": output, "fp32": round(shares[0], 4), "int8": round(shares[1], 4)})
     labels = [some[:, served].argmax(1) for some in (before, after)]
     scores = [(some[:, served].double() / temperature).softmax(1) for some in (before, after)]
