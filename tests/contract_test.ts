@@ -144,7 +144,12 @@ const ANSWERS: [what: string, image: BodyInit, query: string, faces: number][] =
     ["a plain request", PHOTO, "", 1],
     ["attributes=all", PHOTO, "attributes=all", 1],
     ["coverage=0.95", PHOTO, "coverage=0.95", 1],
-    ["guided backpropagation", PHOTO, "explain=guidedBackprop", 1],
+    [
+      "guided backpropagation",
+      PHOTO,
+      "model=expression_mini_xception&explain=guidedBackprop",
+      1,
+    ],
     ["attributes=quality", PHOTO, "attributes=quality", 1],
     ["attributes=landmarks", PHOTO, "attributes=landmarks", 1],
     ["explain=evidence", PHOTO, "explain=evidence", 1],

@@ -120,7 +120,7 @@ export function openApiDocument(): Record<string, unknown> {
     },
   });
   const name = z.object({
-    name: z.string().openapi({ example: "expression_mini_xception" }),
+    name: z.string().openapi({ example: "expression_mien" }),
   });
   registry.registerPath({
     method: "get",

@@ -8,4 +8,4 @@ export const IMAGE_LIMITS: ImageLimits = {
 };
 
 /** The model that `auto` means unless the pipeline is told otherwise. */
-export const DEFAULT_MODEL = "expression_mini_xception";
+export const DEFAULT_MODEL = "expression_mien";

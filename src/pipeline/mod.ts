@@ -39,7 +39,7 @@ export interface PipelineOptions {
   workers?: number;
   /** Images that may wait per Worker. @default {4} */
   queue?: number;
-  /** The expression model that `auto` means. @default {"expression_mini_xception"} */
+  /** The expression model that `auto` means. @default {"expression_mien"} */
   model?: string;
   /** Models loaded before `ready`. @default {[model]} */
   preload?: string[];

@@ -50,7 +50,7 @@ export interface AnalyzerOptions {
   ort: Ort;
   /** Where the weights come from. @default the light set in this package */
   models?: ModelSource;
-  /** The expression model that `auto` means. @default {"expression_mini_xception"} */
+  /** The expression model that `auto` means. @default {"expression_mien"} */
   model?: string;
   /** Who computes, the first that can: `wasm`, `webgpu`. @default {["wasm"]} */
   executionProviders?: readonly string[];

@@ -12,7 +12,7 @@ import { base64, form, post } from "./requests.ts";
 
 const PHOTO = fixture("astronaut.jpg");
 const TWO = await twoFaces();
-const MODEL = pipeline.models.get("expression_mini_xception");
+const MODEL = pipeline.models.get(pipeline.model);
 const LABELS = MODEL.outputs[0]!.labels!;
 
 Deno.test("scores hold every label once, sorted, summing to 1, the label first", async () => {

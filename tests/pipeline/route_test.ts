@@ -12,7 +12,7 @@ const EDGE = "expression_mini_xception", OTHER = "expression_mien";
 const photo = await fixture("astronaut.jpg");
 
 /** The edge's own answers, to compare with. */
-const alone = await createPipeline({ workers: 0 });
+const alone = await createPipeline({ workers: 0, model: EDGE });
 await alone.ready;
 Deno.test.afterAll(() => alone.close());
 
@@ -37,6 +37,7 @@ function withGpu(
       (model, feeds) => backend.run(model, feeds),
     );
     const pipeline = await createPipeline({
+      model: EDGE,
       ...options,
       gpu: { url: server.url, timeoutMs: 5000, ...gpu },
     });
@@ -252,7 +253,7 @@ Deno.test("createPipeline() refuses GPU models that cannot serve", () =>
   withRemoteModel(async (models) => {
     const url = "http://127.0.0.1:9";
     const make = (options: Parameters<typeof createPipeline>[0]) =>
-      createPipeline({ workers: 0, models, ...options });
+      createPipeline({ workers: 0, models, model: EDGE, ...options });
     await assert.rejects(make({ model: OTHER }), /only a GPU server has it/);
     await assert.rejects(
       make({ gpu: { url, models: ["nobody"] } }),
