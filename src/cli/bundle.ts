@@ -13,9 +13,10 @@ const ROOT = new URL("../../", import.meta.url);
 /** The SDK's entries, each a file of its own. */
 export const ENTRIES = ["client", "preprocess", "local"] as const;
 
-/** ONNX Runtime's wasm build: its module and what that loads from beside itself. */
+/** ONNX Runtime's wasm build: its module, what that loads in pages of other origins, and its wasm. */
 const ORT: [file: string, as: string][] = [
   ["ort.wasm.bundle.min.mjs", "ort.js"],
+  ["ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.mjs"],
   ["ort-wasm-simd-threaded.wasm", "ort-wasm-simd-threaded.wasm"],
 ];
 
@@ -37,18 +38,15 @@ export async function bundle(
   return new Uint8Array(outputFiles[0]!.contents);
 }
 
-/** Writes everything that does not lie there already. */
 async function main(folder: URL): Promise<void> {
   await Deno.mkdir(new URL("codecs/", folder), { recursive: true });
   for (const entry of ENTRIES) {
-    await Deno.writeFile(new URL(`${entry}.js`, folder), await bundle(entry));
+    await put(new URL(`${entry}.js`, folder), await bundle(entry));
   }
   for (const name of ["jpeg", "png", "webp"]) {
     const file = `codecs/${name}.bin`;
-    await Deno.copyFile(
-      new URL(`src/pipeline/${file}`, ROOT),
-      new URL(file, folder),
-    );
+    const bytes = await Deno.readFile(new URL(`src/pipeline/${file}`, ROOT));
+    await put(new URL(file, folder), bytes);
   }
   const runtime = new URL(
     import.meta.resolve("onnxruntime-web/ort-wasm-simd-threaded.wasm"),
@@ -56,21 +54,30 @@ async function main(folder: URL): Promise<void> {
   for (const [file, as] of ORT) {
     const to = new URL(as, folder);
     const bytes = await Deno.readFile(new URL(file, runtime));
-    const there = await Deno.stat(to).catch(() => undefined);
-    if (there?.size === bytes.length) continue;
-    await Deno.writeFile(to, bytes);
-    if (as.endsWith(".wasm")) await writeGzipped(bytes, to);
+    const fresh = await put(to, bytes);
+    if (fresh && as.endsWith(".wasm")) {
+      await put(new URL(`${to.href}.gz`), await gzip(bytes));
+    }
   }
 }
 
-async function writeGzipped(
-  bytes: Uint8Array<ArrayBuffer>,
-  to: URL,
-): Promise<void> {
+/** Writes a file that is not there as it is, at one stroke: a server may be reading it. */
+async function put(to: URL, bytes: Uint8Array): Promise<boolean> {
+  const there = await Deno.readFile(to).catch(() => undefined);
+  const same = there?.length === bytes.length &&
+    there.every((byte, i) => byte === bytes[i]);
+  if (same) return false;
+  const draft = new URL(`${to.href}.${Deno.pid}`);
+  await Deno.writeFile(draft, bytes);
+  await Deno.rename(draft, to);
+  return true;
+}
+
+async function gzip(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
   const stream = new Blob([bytes]).stream().pipeThrough(
     new CompressionStream("gzip"),
   );
-  await Deno.writeFile(new URL(`${to.href}.gz`), stream);
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 if (import.meta.main) {

@@ -4,6 +4,7 @@ import { RequestError } from "./problem.ts";
 /** What `deno task bundle` writes, by the type a browser wants to see. */
 const TYPES: Record<string, string> = {
   js: "text/javascript; charset=utf-8",
+  mjs: "text/javascript; charset=utf-8",
   wasm: "application/wasm",
   bin: "application/octet-stream",
 };
@@ -15,6 +16,7 @@ const NAMES = [
   "preprocess.js",
   "local.js",
   "ort.js",
+  "ort-wasm-simd-threaded.mjs",
   "ort-wasm-simd-threaded.wasm",
   "codecs/jpeg.bin",
   "codecs/png.bin",
@@ -36,7 +38,7 @@ export async function sdkFile(
     vary: "accept-encoding",
   });
   const accepts = request.headers.get("accept-encoding") ?? "";
-  if (name.startsWith("ort-") && /\bgzip\b/.test(accepts)) {
+  if (name.endsWith(".wasm") && /\bgzip\b/.test(accepts)) {
     const packed = await find(`${name}.gz`);
     if (packed) {
       headers.set("content-encoding", "gzip");

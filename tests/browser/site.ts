@@ -32,7 +32,7 @@ export class Site implements AsyncDisposable {
     );
   }
 
-  /** Builds the SDK and starts. */
+  /** Builds the SDK and starts; pages of any origin may ask. */
   static async open(): Promise<Site> {
     await run(Deno.execPath(), ["task", "bundle"], { cwd: ROOT });
     const pipeline = await createPipeline({
@@ -40,7 +40,8 @@ export class Site implements AsyncDisposable {
       limits: { minSide: 16 },
     });
     await pipeline.ready;
-    return new Site(createHandler({ pipeline }), () => pipeline.close());
+    const handler = createHandler({ pipeline, corsOrigins: ["*"] });
+    return new Site(handler, () => pipeline.close());
   }
 
   /** An address on it. */

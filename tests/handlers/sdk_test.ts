@@ -17,7 +17,7 @@ Deno.test("every file of the SDK is served with its type once the bundle is buil
     const response = await ask(path);
     assert.equal(response.status, 200);
     const type = response.headers.get("content-type")!;
-    assert.match(type, path.endsWith(".js") ? /javascript/ : /application/);
+    assert.match(type, /js$/.test(path) ? /javascript/ : /application/);
     assert.ok((await response.bytes()).length > 1000, path);
   }
 });
