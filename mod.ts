@@ -1,7 +1,17 @@
 /**
  * Mien: facial expression recognition at the edge.
  *
- * The contract's types, and the preprocessing that server and offline use share, bit for bit.
+ * The client, the contract's types, and the preprocessing that server and offline use share, bit
+ * for bit. The offline engine is `@mien/mien/local`, the server `@mien/mien/server`.
+ *
+ * @example Ask a server
+ * ```ts no-eval
+ * import { Mien } from "@mien/mien";
+ *
+ * const mien = new Mien({ endpoint: "http://127.0.0.1:8000" });
+ * const { faces } = await mien.analyze(new Blob([await Deno.readFile("photo.jpg")]));
+ * console.log(faces.map((face) => face.expression?.label));
+ * ```
  *
  * @example Align a face as every model here wants it
  * ```ts
@@ -30,21 +40,48 @@
  */
 export type * from "./src/types.ts";
 export {
-  type Color,
-  type RawImage,
-  type Similarity,
-  warp,
-} from "./src/pipeline/image.ts";
+  type AnalyzeRequest,
+  APIError,
+  type BitmapLike,
+  type CanvasLike,
+  ConnectionError,
+  type CropOptions,
+  type CroppedFace,
+  type CroppedFaces,
+  type Drawable,
+  type EncodedImage,
+  type FaceCropper,
+  type FailureCode,
+  type FailureFacts,
+  type FrameLike,
+  type Health,
+  type ImageInput,
+  type ImageLike,
+  Mien,
+  MienError,
+  type MienOptions,
+  type ModelSpec,
+  type Pixels,
+  type PixelSource,
+  type RequestOptions,
+  TimeoutError,
+  type VideoLike,
+} from "./src/sdk/client.ts";
 export {
   align,
+  type Color,
   type InputSpec,
   LANDMARK_ORDER,
   letterbox,
+  type RawImage,
   type Region,
+  type Similarity,
   squareCrop,
   type Template,
+  toRawImage,
   toTensor,
-} from "./src/pipeline/preprocess.ts";
+  warp,
+} from "./src/sdk/preprocess.ts";
 export {
   smooth,
   type Smoothed,
