@@ -73,7 +73,10 @@ async function put(to: URL, bytes: Uint8Array): Promise<boolean> {
   return true;
 }
 
-async function gzip(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+/** Bytes as a web server packs them. */
+export async function gzip(
+  bytes: Uint8Array<ArrayBuffer>,
+): Promise<Uint8Array> {
   const stream = new Blob([bytes]).stream().pipeThrough(
     new CompressionStream("gzip"),
   );

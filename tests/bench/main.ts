@@ -14,6 +14,7 @@ import { further } from "./further.ts";
 import { samplePhotos } from "./photos.ts";
 import { describe, machine, progress, save, show, table } from "./report.ts";
 import type { Bench, Findings } from "./section.ts";
+import { sizes } from "./sizes.ts";
 import { throughput } from "./throughput.ts";
 
 const SECTIONS: Record<string, (bench: Bench) => Promise<Findings>> = {
@@ -22,6 +23,7 @@ const SECTIONS: Record<string, (bench: Bench) => Promise<Findings>> = {
   throughput,
   cold,
   download,
+  sizes,
 };
 
 /** Old and new figures side by side. */
