@@ -132,8 +132,23 @@ def card(name):
         ece_repeated="{:.3f} ± {:.3f}".format(*measured["eceRepeated"]),
         conformal=conformal(measured),
         heatmaps=heatmaps(entry["heatmapChecks"]) if "heatmapChecks" in entry else "Not checked yet.",
+        **(int8(entry["quantization"]) if "quantization" in entry else {}),
         **(people(entry, served, second) if "groups" in served else {}),
     )
+
+
+def int8(report):
+    """What a card says of the way from float to int8."""
+    rows = [[row["head"], percent(row["fp32"]), percent(row["int8"])] for row in report["accuracy"]]
+    return {
+        "precisions": table(["head", "float", "int8"], rows),
+        "same_label": percent(report["sameLabel"]),
+        "apart_median": f"{report['scoresApart']['median']:.3f}",
+        "apart_p99": f"{report['scoresApart']['p99']:.3f}",
+        "float_bytes": f"{report['bytes']['fp32']:,}",
+        "time_ratio": f"{report['timeRatio']:.2f}",
+        "quantize": report["command"],
+    }
 
 
 def people(entry, served, aligned):
