@@ -8,7 +8,7 @@ import {
 } from "./codecs.ts";
 import { PipelineError } from "./error.ts";
 import type { ImageHeader } from "./header.ts";
-import type { RawImage } from "./image.ts";
+import { type RawImage, scaleDivisor } from "./image.ts";
 import { orient } from "./orient.ts";
 import { pngChannels } from "./png_header.ts";
 
@@ -85,9 +85,9 @@ function decodedSize(
   { type, width, height }: ImageHeader,
   longestSide = Infinity,
 ): { width: number; height: number } {
-  const reaches = (divisor: number) =>
-    Math.ceil(Math.max(width, height) / divisor) >= longestSide;
-  const divisor = type === "image/jpeg" && [8, 4, 2].find(reaches) || 1;
+  const divisor = type === "image/jpeg"
+    ? scaleDivisor(Math.max(width, height), longestSide)
+    : 1;
   return {
     width: Math.ceil(width / divisor),
     height: Math.ceil(height / divisor),
@@ -116,6 +116,10 @@ function flatten(
   const data = new Uint8Array(width * height * channels);
   for (let from = 0, to = 0; to < data.length; from += 4) {
     const alpha = rgba[from + 3]!;
+    if (alpha === 255) {
+      for (let c = 0; c < channels; c++) data[to++] = rgba[from + c]!;
+      continue;
+    }
     const white = 255 * (255 - alpha) + 127;
     for (let c = 0; c < channels; c++) {
       data[to++] = (rgba[from + c]! * alpha + white) / 255;

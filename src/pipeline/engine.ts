@@ -10,6 +10,7 @@ import type { RawImage } from "./image.ts";
 import { locate, type LocatedFace } from "./landmarks.ts";
 import type { ModelSpec, ModelStore } from "./manifest.ts";
 import type { HandOver, Plan } from "./options.ts";
+import { openPicture } from "./picture.ts";
 import { type Detection, type Tensor, toLandmarks } from "./postprocess.ts";
 import { LANDMARK_ORDER } from "./preprocess.ts";
 import {
@@ -60,8 +61,6 @@ export interface EngineParts {
   limits: ImageLimits;
 }
 
-/** Longest side of the first decode: what the first look needs. Finer looks and small faces decode again. */
-const FIRST_DECODE = 320;
 /** Picture pixels a face's box should span before it is read: the resolution of the training tiles. */
 const FACE_PIXELS = 40;
 /** Detections to which the landmark net gives less than this probability of a face are dropped. */
@@ -92,7 +91,6 @@ export function createEngine(parts: EngineParts): Engine {
     signal: AbortSignal | undefined,
   ): Promise<{ faces: LocatedFace[]; picture: Scaled }> {
     const full = Math.max(header.upright.width, header.upright.height);
-    let current: Scaled | undefined;
     /** The longest side at which the smallest face has pixels enough. */
     function resolution(faces: readonly Detection[]): number {
       const smallest = Math.min(
@@ -100,20 +98,11 @@ export function createEngine(parts: EngineParts): Engine {
       );
       return Math.ceil(full * FACE_PIXELS / smallest);
     }
-    async function picture(longestSide: number): Promise<Scaled> {
-      const wanted = Math.min(full, Math.max(FIRST_DECODE, longestSide));
-      const have = current &&
-        Math.max(current.image.width, current.image.height);
-      if (current && have! >= wanted) return current;
-      const image = await clock.time(
-        "decodeMs",
-        () => decode(bytes, header, { longestSide: wanted }),
-      );
-      const scale = header.upright.width >= header.upright.height
-        ? header.upright.width / image.width
-        : header.upright.height / image.height;
-      return current = { image, scale };
-    }
+    const picture = openPicture(
+      header,
+      (options) => decode(bytes, header, options),
+      clock,
+    );
     const context = signal ? { backend, signal } : { backend };
     if (plan.follow?.length) {
       const known = plan.follow;
@@ -124,7 +113,6 @@ export function createEngine(parts: EngineParts): Engine {
       );
       if (faces) return { faces, picture: source };
     }
-    await picture(FIRST_DECODE);
     const detected = await clock.time("detectMs", () =>
       detect({
         ...context,
@@ -133,7 +121,7 @@ export function createEngine(parts: EngineParts): Engine {
         picture,
       }));
     const kept = detected.slice(0, plan.maxFaces);
-    if (kept.length === 0) return { faces: [], picture: current! };
+    if (kept.length === 0) return { faces: [], picture: await picture(0) };
     const source = await picture(resolution(kept));
     const faces = await clock.time(
       "alignMs",

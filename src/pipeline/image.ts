@@ -28,6 +28,43 @@ export interface Similarity {
   ty: number;
 }
 
+/** The largest of 8, 4, 2 and 1 that leaves a side of `side` pixels at least `wanted` long. */
+export function scaleDivisor(side: number, wanted: number): number {
+  return [8, 4, 2].find((divisor) => Math.ceil(side / divisor) >= wanted) ?? 1;
+}
+
+/**
+ * The picture at the smallest of 1/8, 1/4, 1/2 and 1 whose longest side reaches `longestSide`,
+ * averaged over square blocks; those at the right and bottom edge over what is there.
+ */
+export function shrink(image: RawImage, longestSide: number): RawImage {
+  const { data, width, height, channels } = image;
+  const divisor = scaleDivisor(Math.max(width, height), longestSide);
+  if (divisor === 1) return image;
+  const across = Math.ceil(width / divisor), down = Math.ceil(height / divisor);
+  const out = new Uint8Array(across * down * channels);
+  const sums = new Uint32Array(across * channels);
+  for (let row = 0; row < down; row++) {
+    const top = row * divisor, bottom = Math.min(height, top + divisor);
+    sums.fill(0);
+    for (let y = top, from = top * width * channels; y < bottom; y++) {
+      for (let x = 0, to = 0; x < width; to += channels) {
+        for (const end = Math.min(width, x + divisor); x < end; x++) {
+          for (let c = 0; c < channels; c++) sums[to + c]! += data[from++]!;
+        }
+      }
+    }
+    for (let column = 0, i = 0; column < across; column++) {
+      const right = Math.min(width, (column + 1) * divisor);
+      const count = (bottom - top) * (right - column * divisor);
+      for (let c = 0; c < channels; c++, i++) {
+        out[row * sums.length + i] = sums[i]! / count + 0.5;
+      }
+    }
+  }
+  return { data: out, width: across, height: down, channels };
+}
+
 /** Samples 0 to 255 of the blocks x0.. and y0.. of a picture, plane after plane. */
 interface Planes {
   data: Float32Array;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type RawImage, warp } from "../../src/pipeline/image.ts";
+import { type RawImage, shrink, warp } from "../../src/pipeline/image.ts";
 import { formulaPicture } from "./support.ts";
 
 const identity = { a: 1, b: 0, tx: 0, ty: 0 };
@@ -144,4 +144,32 @@ Deno.test("warp() of a 1-pixel picture and of a 12,000-pixel row works", () => {
   const out = warp(row, { a: 100, b: 0, tx: 49.5, ty: 0 }, 120, 1, "gray");
   assert.equal(out.length, 120);
   assert.ok(out.every((value) => value >= 0 && value <= 255));
+});
+
+Deno.test("shrink() averages square blocks, those at the edges over what is there", () => {
+  const image = gray(5, 3, (x, y) => 10 * x + y);
+  const { data, width, height } = shrink(image, 3);
+  assert.deepEqual([width, height], [3, 2]);
+  assert.deepEqual(Array.from(data), [6, 26, 41, 7, 27, 42]);
+});
+
+Deno.test("shrink() keeps channels apart", () => {
+  const data = new Uint8Array(2 * 2 * 3).map((_, i) => [9, 100, 255][i % 3]!);
+  const small = shrink({ data, width: 2, height: 2, channels: 3 }, 1);
+  assert.deepEqual(Array.from(small.data), [9, 100, 255]);
+});
+
+Deno.test("shrink() takes the smallest scale that reaches the side, as a JPEG is decoded", () => {
+  const image = gray(640, 8, () => 1);
+  const width = (longest: number) => shrink(image, longest).width;
+  assert.deepEqual([80, 81, 160, 161, 320, 321, 2000].map(width), [
+    80,
+    160,
+    160,
+    320,
+    320,
+    640,
+    640,
+  ]);
+  assert.equal(shrink(image, 640), image);
 });
