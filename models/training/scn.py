@@ -70,6 +70,14 @@ def doubted(probabilities, given, delta2):
     return probabilities.max(1).values - probabilities.gather(1, given[:, None])[:, 0] > delta2
 
 
+def strongest(labels, logits):
+    """Single labels `[N]`: as they are, or of votes `[N, K]` the strongest, of equal ones the more probable; -1 for none."""
+    if labels.ndim == 1:
+        return labels
+    top = labels == labels.max(1, keepdim=True).values
+    return torch.where(labels.sum(1) > 0, logits.masked_fill(~top, -torch.inf).argmax(1), -1)
+
+
 class Objective(objective.Objective):
     """`gamma` * rank loss + (1 - `gamma`) * cross-entropy of the weighted logits, summed over heads.
 
@@ -111,12 +119,7 @@ class Objective(objective.Objective):
 
     def given(self, name, index, logits):
         """Labels that are stored now, -1 where there is none `[N]`."""
-        labels = getattr(self.data, name)[index]
-        if name == "fer2013":
-            return labels
-        strongest = labels == labels.max(1, keepdim=True).values
-        best = logits.masked_fill(~strongest, -torch.inf).argmax(1)
-        return torch.where(labels.sum(1) > 0, best, -1)
+        return strongest(getattr(self.data, name)[index], logits)
 
     def cure(self, name, index, logits, epoch):
         given = self.given(name, index, logits)
