@@ -95,15 +95,18 @@ export async function createAnalyzer(
   options: AnalyzerOptions,
 ): Promise<Analyzer> {
   const { ort, model = DEFAULT_MODEL, executionProviders = ["wasm"] } = options;
-  const models = await ModelStore.open(readWeights(options.models, options));
-  const engine = createEngine({
-    models,
-    backend: createOrtBackend(ort, models, executionProviders),
-    decode,
-    limits: { ...IMAGE_LIMITS, ...options.limits },
+  const { models, engine } = await started(options.signal, async () => {
+    const models = await ModelStore.open(readWeights(options.models, options));
+    const engine = createEngine({
+      models,
+      backend: createOrtBackend(ort, models, executionProviders),
+      decode,
+      limits: { ...IMAGE_LIMITS, ...options.limits },
+    });
+    options.signal?.throwIfAborted();
+    await engine.warm([model]);
+    return { models, engine };
   });
-  options.signal?.throwIfAborted();
-  await engine.warm([model]);
   const backend = executionProviders[0] === "wasm" ? "wasm" : "gpu";
 
   async function analyze(
@@ -155,6 +158,23 @@ export async function createAnalyzer(
 
 async function read(image: ImageInput): Promise<Uint8Array | RawImage> {
   return isPixelSource(image) ? toRawImage(image) : await toBytes(image);
+}
+
+/** What keeps an analyzer from starting, as an error of the SDK. */
+async function started<T>(
+  signal: AbortSignal | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    signal?.throwIfAborted();
+    if (cause instanceof MienError || cause instanceof RangeError) throw cause;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new MienError("internal", `Cannot start the analyzer: ${why}`, {
+      cause,
+    });
+  }
 }
 
 /** The pipeline's failures as the SDK's. */

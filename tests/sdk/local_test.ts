@@ -106,6 +106,33 @@ Deno.test("analyze() says what is wrong with the bytes", async () => {
   await assert.rejects(analyzer.analyze("x" as "data:"), TypeError);
 });
 
+Deno.test("an abort ends an analysis with its own reason", async () => {
+  const reason = new Error("changed my mind");
+  const signal = AbortSignal.abort(reason);
+  const photo = fixture("astronaut.jpg");
+  await assert.rejects(
+    analyzer.analyze(photo, { signal }),
+    (error) => error === reason,
+  );
+  await assert.rejects(
+    createAnalyzer({ ort, signal }),
+    (error) => error === reason,
+  );
+});
+
+Deno.test("createAnalyzer() says what keeps it from starting", async () => {
+  const { models: specs } = analyzer;
+  const files: Record<string, Uint8Array> = {
+    "manifest.json": new TextEncoder().encode(JSON.stringify(specs)),
+  };
+  for (const { file } of specs) files[file!] = new Uint8Array(8);
+  await assert.rejects(createAnalyzer({ ort, models: { files } }), {
+    name: "MienError",
+    message: /sha256 is/,
+  });
+  await assert.rejects(createAnalyzer({ ort, model: "nobody" }), RangeError);
+});
+
 Deno.test("privacy=crops sends each face's crop and nothing else", async () => {
   const bytes = fixture("astronaut.jpg");
   const photo = await mien.analyze(bytes, wanted);
