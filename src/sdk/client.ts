@@ -17,6 +17,8 @@ import type { ModelSpec } from "../pipeline/manifest.ts";
 import type { Analysis, AnalyzeOptions } from "../types.ts";
 import { analyzeCrops, type FaceCropper } from "./crops.ts";
 import { type ClientSettings, type RequestOptions, send } from "./request.ts";
+import type { FrameSource } from "./frames.ts";
+import { stream, type StreamRequest } from "./stream.ts";
 import { type ImageInput, toUpload } from "./upload.ts";
 
 export {
@@ -45,6 +47,8 @@ export type {
   FaceCropper,
 } from "./crops.ts";
 export type { RequestOptions } from "./request.ts";
+export type { FrameSource } from "./frames.ts";
+export type { StreamRequest } from "./stream.ts";
 export type { ImageInput } from "./upload.ts";
 export type * from "../types.ts";
 export type { ModelSpec } from "../pipeline/manifest.ts";
@@ -189,6 +193,32 @@ export class Mien {
       (crop, model) => this.analyze(crop, { ...rest, model, input: "crop" }),
       { landmarks: attributes === "all" || attributes.includes("landmarks") },
     );
+  }
+
+  /**
+   * Analyses the frames of a video, a canvas or a sequence of pictures, as fast as the server
+   * answers; a video's frames in between are passed over. Each face keeps its `trackId`, scores are
+   * smoothed. Ends with the video or sequence, when the loop is left, or by the signal.
+   *
+   * @example Follow a webcam
+   * ```ts no-eval
+   * import { Mien } from "@mien/mien/client";
+   *
+   * const mien = new Mien({ endpoint: "https://mien.example" });
+   * const video = document.querySelector("video")!;
+   * for await (const { faces } of mien.stream(video, { maxSide: 640 })) {
+   *   for (const { trackId, expression } of faces) console.log(trackId, expression?.label);
+   * }
+   * ```
+   *
+   * @throws {APIError} when the server refuses the stream, or a frame for good
+   * @throws {ConnectionError} when the connection fails and no new one stands
+   */
+  stream(
+    source: FrameSource,
+    request: StreamRequest = {},
+  ): AsyncGenerator<Analysis, void, undefined> {
+    return stream(this.#settings, source, request);
   }
 
   /** Every model of the server, with its measured figures and licences. */
