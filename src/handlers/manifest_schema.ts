@@ -11,6 +11,8 @@ const file = z.looseObject({
   file: z.string(),
   sha256,
   bytes: z.number().int().exactOptional(),
+  inputs: z.array(z.string()).min(1).exactOptional(),
+  outputs: z.array(z.string()).min(1).exactOptional(),
 });
 
 const entry = z.looseObject({

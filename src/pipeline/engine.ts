@@ -19,7 +19,7 @@ import {
   type Crop,
   neededOutputs,
   readFaces,
-  readSaliency,
+  readGraph,
 } from "./reading.ts";
 
 /** What the engine answers; the pipeline adds the request's id. */
@@ -151,7 +151,7 @@ export function createEngine(parts: EngineParts): Engine {
       () => alignFaces(faces, spec, picture),
     );
     const context = signal ? { backend, signal } : { backend };
-    const wanted = neededOutputs(plan);
+    const wanted = neededOutputs(plan, spec);
     const reads = needsExpression(plan) && faces.length > 0;
     const expression = reads && handOver?.below !== Infinity
       ? await clock.time(
@@ -165,10 +165,11 @@ export function createEngine(parts: EngineParts): Engine {
         () => readGender(faces, picture, context),
       )
       : undefined;
-    if (expression && plan.explain === "guidedBackprop") {
-      expression.saliency = await clock.time(
+    const method = plan.explain;
+    if (expression && method !== "none" && spec.graphs?.[method]) {
+      expression[method] = await clock.time(
         "explainMs",
-        () => readSaliency(aligned, expression.logits!, context),
+        () => readGraph(aligned, method, expression, context),
       );
     }
     const answer: Face[] = [];

@@ -39,8 +39,8 @@ export function evidenceMap(
   };
 }
 
-/** How much each sample of one face matters, whatever the direction: `[batch, 1, side, side]`. */
-export function saliencyMap(
+/** How much each cell or sample of one face matters, whatever the direction: `[batch, 1, height, width]`. */
+export function planeMap(
   { data, dims }: Tensor,
   face: number,
 ): Pick<HeatmapInput, "values" | "width" | "height"> {

@@ -7,7 +7,7 @@ import type {
 } from "../types.ts";
 import type { Clock } from "./clock.ts";
 import type { Scaled } from "./detect.ts";
-import { evidenceMap, explain, saliencyMap } from "./explain.ts";
+import { evidenceMap, explain, planeMap } from "./explain.ts";
 import { type RawImage, type Similarity, warp } from "./image.ts";
 import type { LocatedFace } from "./landmarks.ts";
 import { type ModelSpec, servedLabels } from "./manifest.ts";
@@ -121,9 +121,9 @@ export async function describeExpression(
   }
   const { explain: method } = plan;
   if (method !== "none" && spec.explanations?.includes(method)) {
-    const map = method === "guidedBackprop"
-      ? saliencyMap(outputs.saliency!, index)
-      : evidenceMap(outputs.evidence!, index, labels.indexOf(best.label));
+    const map = method === "evidence"
+      ? evidenceMap(outputs.evidence!, index, labels.indexOf(best.label))
+      : planeMap(outputs[method]!, index);
     const { label } = best, side = Number(spec.inputs[0]!.shape[3]);
     answer.explanation = await clock.time(
       "explainMs",

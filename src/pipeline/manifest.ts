@@ -43,6 +43,10 @@ export interface ModelFile {
   sha256: string;
   /** Size of the file. */
   bytes?: number;
+  /** What a graph that explains takes: `target`, the model's own input, outputs of the model. */
+  inputs?: string[];
+  /** What it gives. */
+  outputs?: string[];
   /** Facts that only tools read. */
   [fact: string]: unknown;
 }
@@ -191,6 +195,16 @@ export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join(
     "",
   );
+}
+
+/** Names of what one of a model's further graphs takes and gives. */
+export function graphIo(
+  spec: ModelSpec,
+  graph: string,
+): { inputs: readonly string[]; outputs: readonly string[] } {
+  const { inputs = ["image", "target"], outputs = ["saliency"] } =
+    spec.graphs?.[graph] ?? {};
+  return { inputs, outputs };
 }
 
 /** The labels of a model's served head (its output `logits`). */

@@ -1,5 +1,5 @@
 import type { Backend } from "./backend.ts";
-import type { ModelStore } from "./manifest.ts";
+import { graphIo, type ModelStore } from "./manifest.ts";
 import type { Tensor } from "./postprocess.ts";
 
 /** A model's session, as far as it is used here. */
@@ -38,12 +38,6 @@ export interface Ort {
 /** The runtime's own Worker: onnxruntime-web puts Node's in its place while it starts. */
 const { Worker } = globalThis;
 
-/** What a graph that explains takes and gives. */
-const GRAPH = {
-  inputs: [{ name: "image" }, { name: "target" }],
-  outputs: [{ name: "saliency" }],
-};
-
 let last: Promise<unknown> = Promise.resolve();
 
 /** The package has one heap and stack for all its sessions: calls that overlap corrupt each other. */
@@ -70,7 +64,11 @@ export function createOrtBackend(
 
   async function create(model: string): Promise<OrtSession> {
     const [name, graph] = model.split("#") as [string, string | undefined];
-    const { inputs, outputs } = graph ? GRAPH : models.get(name);
+    const spec = models.get(name);
+    const { inputs, outputs } = graph ? graphIo(spec, graph) : {
+      inputs: spec.inputs.map(({ name }) => name),
+      outputs: spec.outputs.map(({ name }) => name),
+    };
     const bytes = await models.bytes(model);
     const session = await inTurn(() =>
       ort.InferenceSession.create(bytes, {
@@ -87,7 +85,7 @@ export function createOrtBackend(
         ["output", session.outputNames, outputs],
       ] as const
     ) {
-      for (const { name } of wanted) {
+      for (const name of wanted) {
         if (!names.includes(name)) {
           throw new Error(
             `Cannot use ${model}: its graph has no ${kind} "${name}"`,

@@ -1,9 +1,9 @@
-import type { Landmarks } from "../types.ts";
+import type { ExplanationMethod, Landmarks } from "../types.ts";
 import type { Backend } from "./backend.ts";
 import type { Scaled } from "./detect.ts";
 import { type Similarity, warp } from "./image.ts";
 import type { LocatedFace } from "./landmarks.ts";
-import type { ModelSpec } from "./manifest.ts";
+import { graphIo, type ModelSpec } from "./manifest.ts";
 import type { Plan } from "./options.ts";
 import { type Tensor, toLandmarks } from "./postprocess.ts";
 import { align, LANDMARK_ORDER, scaleInto } from "./preprocess.ts";
@@ -45,31 +45,49 @@ export function alignFaces(
 }
 
 /**
- * How much each input sample moves the winning logit, by guided backpropagation: `saliency`,
- * shaped as the input.
+ * The map of a heatmap method that has a graph of its own: guided backpropagation, Grad-CAM. Speaks
+ * for each face's winning logit.
+ *
+ * @param outputs What the model said of the faces: its logits, and what the graph takes of it.
  */
-export async function readSaliency(
+export async function readGraph(
   aligned: AlignedFaces,
-  logits: Tensor,
+  method: ExplanationMethod,
+  outputs: Record<string, Tensor>,
   context: { backend: Backend; signal?: AbortSignal },
 ): Promise<Tensor> {
-  const { spec } = aligned, { dims } = logits;
-  const target = new Float32Array(logits.data.length);
+  const { spec } = aligned, { dims } = outputs.logits!;
+  const target = new Float32Array(outputs.logits!.data.length);
   for (let face = 0; face < dims[0]!; face++) {
-    const values = row(logits, face);
+    const values = row(outputs.logits!, face);
     row({ data: target, dims }, face)[values.indexOf(Math.max(...values))] = 1;
   }
-  const { saliency } = await context.backend.run(
-    `${spec.name}#guidedBackprop`,
-    { ...batch(aligned), target: { data: target, dims } },
+  const { inputs, outputs: [map] } = graphIo(spec, method);
+  const known: Record<string, Tensor> = {
+    ...outputs,
+    ...(inputs.includes(spec.inputs[0]!.name) ? batch(aligned) : {}),
+    target: { data: target, dims },
+  };
+  const feeds = Object.fromEntries(inputs.map((name) => [name, known[name]!]));
+  const result = await context.backend.run(
+    `${spec.name}#${method}`,
+    feeds,
     context.signal ? { signal: context.signal } : {},
   );
-  return saliency!;
+  return result[map!]!;
 }
 
-/** The outputs an answer to a plan is made from. */
-export function neededOutputs(plan: Plan): readonly string[] {
-  return plan.explain === "evidence" ? ["logits", "evidence"] : ["logits"];
+/** The outputs of a model that an answer to a plan is made from. */
+export function neededOutputs(plan: Plan, spec: ModelSpec): readonly string[] {
+  const { explain } = plan;
+  if (explain === "none" || !spec.explanations?.includes(explain)) {
+    return ["logits"];
+  }
+  const further = spec.graphs?.[explain]
+    ? graphIo(spec, explain).inputs
+    : [explain as string];
+  const given = new Set(spec.outputs.map(({ name }) => name));
+  return ["logits", ...further.filter((name) => given.has(name))];
 }
 
 /** Runs a model on all its aligned faces as one batch. */

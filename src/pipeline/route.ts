@@ -171,7 +171,7 @@ export class GpuRoute {
     const context = { backend: this.#parts.edge(call) };
     const outputs = await clock.time(
       "classifyMs",
-      () => readFaces({ spec, samples }, neededOutputs(plan), context),
+      () => readFaces({ spec, samples }, neededOutputs(plan, spec), context),
     );
     await this.#merge(faces, crops, spec, outputs, plan, clock, "wasm");
     if (reason) this.#fallBack(crops.map(({ face }) => faces[face]!), reason);
@@ -230,7 +230,7 @@ export class GpuRoute {
       outputs = await clock.time("remoteMs", () =>
         this.#circuit(model).call(
           () =>
-            readFaces({ spec, samples }, neededOutputs(plan), {
+            readFaces({ spec, samples }, neededOutputs(plan, spec), {
               backend,
               signal,
             }),
