@@ -16,7 +16,6 @@ import onnx
 import onnxruntime
 import torch
 import torch.nn.functional as F
-from onnx import numpy_helper
 
 import grad_cam
 import half
