@@ -14,6 +14,7 @@ import manifest
 import train
 
 CARDS = Path(__file__).parent / "cards"
+CONDITIONS = Path(__file__).parent / "studies" / "conditions.json"
 WEAK = 0.5
 LOW = 0.03
 
@@ -95,6 +96,15 @@ def heatmaps(checks):
     return f"{table(head, rows)}\n\n{about}: `{checks['command']}`."
 
 
+def hard(name):
+    """Accuracy under every condition of conditions.py."""
+    report = json.loads(CONDITIONS.read_text()).get(name) if CONDITIONS.exists() else None
+    if report is None:
+        return "Not measured yet."
+    rows = [[row["condition"], percent(row["ferplus"]), percent(row["fer2013"])] for row in report["rows"]]
+    return f"{table(['condition', 'FERPlus', 'FER2013'], rows)}\n\n`{report['command']}`"
+
+
 def card(name):
     entry = manifest.entry(name)
     report = json.loads((manifest.MODELS / name / "evaluation.json").read_text())
@@ -131,6 +141,7 @@ def card(name):
         ece_after=f"{measured['ece']:.3f}",
         ece_repeated="{:.3f} ± {:.3f}".format(*measured["eceRepeated"]),
         conformal=conformal(measured),
+        conditions=hard(name),
         heatmaps=heatmaps(entry["heatmapChecks"]) if "heatmapChecks" in entry else "Not checked yet.",
         **(int8(entry["quantization"]) if "quantization" in entry else {}),
         **(people(entry, served, second) if "groups" in served else {}),

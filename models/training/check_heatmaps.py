@@ -11,6 +11,7 @@ pixels are also checked as seen from afar, averaged over 8 x 8 patches.
 import argparse
 import json
 import math
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ import torch.nn.functional as F
 from onnx import numpy_helper
 
 import backward
+import grad_cam
+import half
 import manifest
 import prepare
 import train
@@ -40,7 +43,15 @@ class Model:
     """An exported model's logits and maps; torch tensors in and out."""
 
     def __init__(self, model):
-        self.plain, self.guided = self.session(model), self.session(backward.differentiate(model))
+        self.model, self.plain = model, self.session(model)
+
+    @cached_property
+    def guided(self):
+        return self.session(backward.differentiate(self.model))
+
+    @cached_property
+    def cam(self):
+        return self.session(grad_cam.build(self.model))
 
     @staticmethod
     def session(model):
@@ -61,8 +72,22 @@ class Model:
         feeds = {"image": images.numpy(), "target": target.numpy()}
         return torch.from_numpy(self.guided.run(["saliency"], feeds)[0])[:, 0].abs()
 
+    def attention(self, images, labels):
+        """How much each token counts; of no class."""
+        return torch.from_numpy(self.plain.run(["attention"], {"image": images.numpy()})[0])[:, 0]
 
-MAPS = {"evidence": Model.evidence, "guidedBackprop": Model.saliency}
+    def grad_cam(self, images, labels):
+        (features,) = self.plain.run(["features"], {"image": images.numpy()})
+        target = F.one_hot(labels, self.cam.get_inputs()[1].shape[1]).float()
+        return torch.from_numpy(self.cam.run(["map"], {"features": features, "target": target.numpy()})[0])[:, 0]
+
+
+MAPS = {
+    "evidence": Model.evidence,
+    "guidedBackprop": Model.saliency,
+    "attention": Model.attention,
+    "gradCam": Model.grad_cam,
+}
 
 
 def patches(maps):
@@ -72,11 +97,12 @@ def patches(maps):
 def with_random_weights(model, seed):
     """The same graph with He-normal weights and zero biases: a network before training, its residual paths and shortcuts of
     like size, as batch normalisation keeps them. (Under torch's smaller default shortcuts prevail, and maps differ more.)
+    Single numbers stay: an attention whose scale is zero would be flat.
     """
     gen, fresh = np.random.default_rng(seed), onnx.ModelProto()
     fresh.CopyFrom(model)
     for weight in fresh.graph.initializer:
-        if weight.data_type == onnx.TensorProto.FLOAT:
+        if weight.data_type == onnx.TensorProto.FLOAT and weight.dims:
             shape = tuple(weight.dims)
             scale = math.sqrt(2 / math.prod(shape[1:])) if len(shape) > 1 else 0
             weight.CopyFrom(
@@ -202,7 +228,7 @@ def main(args):
         "masks": MASKS,
         "networks": NETWORKS,
         "command": f"python models/training/check_heatmaps.py {args.name}",
-        "maps": check(onnx.load(manifest.MODELS / entry["file"]), images, methods),
+        "maps": check(half.whole(onnx.load(manifest.MODELS / entry["file"])), images, methods),
     }
     manifest.update(manifest.entry(args.name) | {"heatmapChecks": checks})
     print(json.dumps(checks, indent=2))

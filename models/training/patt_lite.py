@@ -17,7 +17,7 @@ import mobilenet
 TASK = "expression"
 SYSTEM = "PAtt-Lite, attention within the image"
 SIZE = 96
-RECIPE = dict(epochs=7, frozen=1, lr=1e-3, weight_decay=0.05, batch=64)
+RECIPE = dict(epochs=9, frozen=1, lr=1e-3, weight_decay=0.05, batch=64)
 CUT = 18  # units of MobileNet that are kept: up to the ninth block's depthwise half
 STILL = 3  # of them never trained: as the paper does on FERPlus, training begins with the second block
 GRID, WIDTH, TOKEN = 4, 256, 32

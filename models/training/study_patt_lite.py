@@ -8,7 +8,7 @@
 
 Reduced on purpose, and the same for all arms of a study: a fixed subset, few epochs, no augmentation, the lower part of
 MobileNet held still so that its maps are computed once. The figures compare arms; they are not what training in full gives.
-`leak` and `ckplus` train heads on the trunk of the run patt_lite (--run), the others fine-tune from ImageNet. Writes
+`leak` and `ckplus` train heads on the trunk of the served model, the others fine-tune from ImageNet. Writes
 studies/patt_lite_<study>.json, from which tables.py makes the tables of docs/models.md.
 """
 
@@ -24,15 +24,17 @@ import torch.nn.functional as F
 from torch import nn
 
 import augment
-import evaluate
+import manifest
 import mobilenet
 import patt_lite
 import prepare
 import task_expression
 import train
+import weights
 
 FOLDER = Path(__file__).parent / "studies"
 STILL = 11  # units held still where the rest is fine-tuned: through the fifth block
+MODEL = "expression_patt_lite"
 SUBSET, EPOCHS, BATCH, RATE = 4000, 4, 32, 1e-3
 SEEDS = [1, 2, 3]
 ARMS = {
@@ -145,6 +147,14 @@ def summary(values):
     return {"mean": statistics.fmean(values), "deviation": spread, "values": values}
 
 
+def served_trunk():
+    """The trunk of the model that is served, and the hash of the weights it was read from."""
+    net = patt_lite.build()
+    entry = manifest.entry(MODEL)
+    net.load_state_dict(weights.load(manifest.MODELS / entry["weights"]["file"]))
+    return net.trunk, entry["weights"]["sha256"]
+
+
 def fer(args, units):
     """Training subset and valid of FER2013 as maps."""
     data = task_expression.Expression("train", patt_lite.SIZE, args.data, args.subset)
@@ -154,30 +164,31 @@ def fer(args, units):
 
 def leak(args):
     """The published head, judged alone, in shuffled company, and in company of its own class."""
-    net, _, _ = evaluate.load_run(args.runs / args.run)
-    data, inputs, valid, tests = fer(args, net.trunk)
+    trunk, sha256 = served_trunk()
+    data, inputs, valid, tests = fer(args, trunk)
     heads = {"FERPlus valid, majority": (slice(0, 8), valid.majority), "FER2013 valid": (slice(8, 15), valid.fer2013)}
     found = {}
     for attention, seed in itertools.product(("batch", "image"), args.seeds):
         torch.manual_seed(seed)
         arm = Arm([], 512, 6, patches=2, attention=attention)
         fit(arm, inputs, data.loss, seed, args.epochs)
+        by_itself = logits(arm, tests, batch=1)
         for name, (columns, truth) in heads.items():
             known = (truth >= 0).nonzero()[:, 0]
             shuffled = known[torch.randperm(len(known), generator=torch.Generator().manual_seed(seed))]
             by_class = shuffled[truth[shuffled].argsort(stable=True)]
-            for way, order, batch in (
-                ("alone", known, 1),
-                ("shuffled 32", shuffled, 32),
-                ("class by class 32", by_class, 32),
-            ):
-                rest = tests[order]
-                right = logits(arm, rest, batch=batch)[:, columns].argmax(1) == truth[order]
+            judged = {
+                "alone": (known, by_itself[known]),
+                "shuffled 32": (shuffled, logits(arm, tests[shuffled], batch=32)),
+                "class by class 32": (by_class, logits(arm, tests[by_class], batch=32)),
+            }
+            for way, (order, scores) in judged.items():
+                right = scores[:, columns].argmax(1) == truth[order]
                 found.setdefault((name, attention, way), []).append(right.double().mean().item())
         print(attention, seed, {k[::2]: round(v[-1], 4) for k, v in found.items() if k[1] == attention}, flush=True)
     rows = [{"data": d, "attention": a, "company": w, **summary(v)} for (d, a, w), v in found.items()]
     counts = {name: int((truth >= 0).sum()) for name, (_, truth) in heads.items()}
-    return {"n": counts, "rows": rows}
+    return {"trunk": sha256, "n": counts, "rows": rows}
 
 
 def compare(args, arms, cut=patt_lite.CUT):
@@ -236,13 +247,13 @@ def folds(subjects, count=10):
 
 def ckplus(args):
     """Heads on the trunk of the run; three peak frames a sequence, seven classes, nobody on both sides."""
-    net, _, _ = evaluate.load_run(args.runs / args.run)
+    trunk, sha256 = served_trunk()
     arrays = prepare.load("ckplus", args.data)
     emotions = sorted(set(arrays["emotion"].tolist()))
     images = torch.from_numpy(arrays["frames"][:, 2:].reshape(-1, 48, 48))
     truth = torch.tensor([emotions.index(e) for e in arrays["emotion"]]).repeat_interleave(3)
     of = folds(arrays["subject"].tolist()).repeat_interleave(3)
-    inputs, rows = maps(net.trunk, images), []
+    inputs, rows = maps(trunk, images), []
     for name, options in ARMS.items():
         found = []
         for seed in args.seeds:
@@ -257,7 +268,12 @@ def ckplus(args):
             found.append(right.mean().item())
             print(name, seed, round(found[-1], 4), flush=True)
         rows.append({"arm": name, "ckplus": summary(found)})
-    return {"n": {"ckplus": len(truth)}, "subjects": len(set(arrays["subject"].tolist())), "rows": rows}
+    return {
+        "trunk": sha256,
+        "n": {"ckplus": len(truth)},
+        "subjects": len(set(arrays["subject"].tolist())),
+        "rows": rows,
+    }
 
 
 STUDIES = {f.__name__: f for f in (leak, ablation, layers, patches, ckplus)}
@@ -282,11 +298,9 @@ def main(args):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("study", choices=STUDIES)
-    parser.add_argument("--run", default="patt_lite")
     parser.add_argument("--subset", type=int, default=SUBSET, help="the first so many training images")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--runs", type=Path, default=train.RUNS)
     parser.add_argument("--data", type=Path, default=prepare.DATA)
     main(parser.parse_args())

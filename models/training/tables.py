@@ -1,0 +1,82 @@
+"""The studies' figures -> tables in docs/models.md, between the markers of each section; text around them is by hand.
+
+python tables.py
+"""
+
+import json
+from pathlib import Path
+
+from card import percent, table
+
+FOLDER = Path(__file__).parent / "studies"
+FILE = Path(__file__).resolve().parents[2] / "docs" / "models.md"
+HEADS = {"ferplus": "FERPlus", "fer2013": "FER2013", "ckplus": "CK+"}
+
+
+def share(figures):
+    """A mean in per cent, and its deviation in points where there is one."""
+    spread = figures["deviation"]
+    return percent(figures["mean"]) + ("" if spread is None else f" ± {100 * spread:.1f}")
+
+
+def about(report):
+    settings = report["settings"]
+    counts = ", ".join(f"{HEADS.get(key, key)} n = {n:,}" for key, n in report["n"].items())
+    images = f"{settings['images']:,} training images, " if "images" in settings else ""
+    seeds = len(settings["seeds"])
+    drawn = f"{seeds} seeds (mean and deviation)" if seeds > 1 else "one seed"
+    return f"{counts}; {images}{settings['epochs']} epochs, {drawn}: `{report['command']}`."
+
+
+def leak(report):
+    ways = list(dict.fromkeys(row["company"] for row in report["rows"]))
+    names = {"batch": "across the batch, as published", "image": "within the image"}
+    found = {(row["data"], row["attention"], row["company"]): row for row in report["rows"]}
+    pairs = dict.fromkeys((row["data"], row["attention"]) for row in report["rows"])
+    rows = [[data, names[a], *(share(found[data, a, way]) for way in ways)] for data, a in pairs]
+    return table(["data", "attention", *ways], rows)
+
+
+def arms(report):
+    heads = [key for key in HEADS if key in report["rows"][0]]
+    rows = [[row["arm"], *(share(row[key]) for key in heads)] for row in report["rows"]]
+    return table(["", *(HEADS[key] for key in heads)], rows)
+
+
+def conditions(reports):
+    """FERPlus accuracy, FER2013 after the stroke; a column per model."""
+    names = list(reports)
+    rows = []
+    for index, row in enumerate(reports[names[0]]["rows"]):
+        pairs = [(reports[name]["rows"][index]["ferplus"], reports[name]["rows"][index]["fer2013"]) for name in names]
+        rows.append([row["condition"], *(f"{100 * a:.1f} / {100 * b:.1f}" for a, b in pairs)])
+    files = ", ".join(f"{name} {report['sha256'][:8]}" for name, report in reports.items())
+    n = next(iter(reports.values()))["n"]
+    return (
+        f"{table(['FERPlus / FER2013, %', *names], rows)}\n\nFERPlus n = {n['ferplus']:,}, FER2013 n = {n['fer2013']:,}; "
+        f"graphs by the start of their sha256: {files}: `python models/training/conditions.py`."
+    )
+
+
+def section(name, report):
+    if name == "conditions":
+        return conditions(report)
+    return f"{leak(report) if name == 'patt_lite_leak' else arms(report)}\n\n{about(report)}"
+
+
+def fill(text, reports):
+    """The text with what stands between `<!-- name -->` and `<!-- /name -->` made anew, for every report."""
+    for name, report in reports.items():
+        start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        if start in text:
+            before, rest = text.split(start, 1)
+            text = f"{before}{start}\n{section(name, report)}\n{end}{rest.split(end, 1)[1]}"
+    return text
+
+
+def reports():
+    return {file.stem: json.loads(file.read_text()) for file in sorted(FOLDER.glob("*.json"))}
+
+
+if __name__ == "__main__":
+    FILE.write_text(fill(FILE.read_text(), reports()))

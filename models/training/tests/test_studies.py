@@ -1,0 +1,109 @@
+"""The studies' parts: what company does to the published attention, folds of people, hard variants, tables."""
+
+import pytest
+import torch
+
+import conditions
+import study_patt_lite
+import tables
+
+
+def arm(attention):
+    torch.manual_seed(1)
+    made = study_patt_lite.Arm([], 512, 6, patches=2, attention=attention).eval()
+    torch.nn.init.uniform_(made.token[2].weight, 1, 3)
+    return made
+
+
+@pytest.fixture(scope="module")
+def maps():
+    return torch.rand(8, 512, 6, 6, generator=torch.Generator().manual_seed(2)) * 4
+
+
+def test_attention_across_the_batch_mixes_an_image_with_its_company(maps):
+    net = arm("batch")
+    alone = study_patt_lite.logits(net, maps, batch=1)
+    together = study_patt_lite.logits(net, maps, batch=8)
+    assert (alone - together).abs().max() > 1e-3
+    # Alone there is nothing to mix with: the layer is the identity.
+    net.attention, net.over = None, None
+    torch.testing.assert_close(study_patt_lite.logits(net, maps, batch=8), alone, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("attention", [None, "image", "cells"])
+def test_the_other_arms_judge_an_image_by_itself(maps, attention):
+    net = arm(attention)
+    order = torch.randperm(8, generator=torch.Generator().manual_seed(3))
+    alone = study_patt_lite.logits(net, maps, batch=1)
+    torch.testing.assert_close(study_patt_lite.logits(net, maps, order, batch=8), alone, rtol=0, atol=1e-5)
+
+
+def test_full_arm_has_the_networks_parameters():
+    full = sum(p.numel() for p in study_patt_lite.Arm([], 512, 6, patches=2, attention="image").parameters())
+    net = study_patt_lite.patt_lite.PattLite()
+    assert full == sum(p.numel() for name, p in net.named_parameters() if not name.startswith("trunk"))
+
+
+@pytest.mark.parametrize("kernel", [1, 2, 3])
+def test_patches_of_every_size_run(kernel):
+    assert study_patt_lite.Patches(512, 6, kernel)(torch.zeros(1, 512, 6, 6)).shape[1] == 256
+
+
+def test_nobody_is_on_both_sides_of_a_fold():
+    people = [f"S{i % 23:03}" for i in range(200)] + ["S100"] * 12
+    of = study_patt_lite.folds(people)
+    assert all(len({int(of[i]) for i, p in enumerate(people) if p == name}) == 1 for name in set(people))
+    sizes = torch.bincount(of, minlength=10)
+    assert sizes.min() > 0 and sizes.max() - sizes.min() <= 12
+
+
+def test_covering_fills_a_box_with_the_mean_and_nothing_else():
+    tiles = torch.rand(2, 1, 10, 10)
+    made = conditions.covered(tiles, 0.2, 0.5, 0, 1)
+    torch.testing.assert_close(made[:, 0, 2:5], tiles.mean((1, 2, 3)).view(2, 1, 1).expand(2, 3, 10))
+    assert torch.equal(made[:, :, :2], tiles[:, :, :2]) and torch.equal(made[:, :, 5:], tiles[:, :, 5:])
+
+
+def test_no_turn_changes_nothing_and_a_quarter_turn_is_exact():
+    tiles = torch.rand(1, 1, 12, 12)
+    torch.testing.assert_close(conditions.rotated(tiles, 0), tiles)
+    torch.testing.assert_close(conditions.from_the_side(tiles, 0), tiles)
+    torch.testing.assert_close(conditions.rotated(tiles, 90), tiles.rot90(1, (2, 3)), rtol=0, atol=1e-4)
+
+
+def test_from_the_side_foreshortens_the_far_half_more():
+    ramp = ((torch.arange(48) + 0.5) / 24 - 1).view(1, 1, 1, 48).expand(1, 1, 48, 48).contiguous()
+    row = conditions.from_the_side(ramp, 30)[0, 0, 24]
+    assert row[24].abs() < 0.05  # the middle stays
+    # Where the picture is compressed, its values change faster: the half that is turned away.
+    near, far = row[20] - row[12], row[35] - row[27]
+    assert min(near, far) > 8 / 24 and abs(near - far) > 0.02
+
+
+def test_every_condition_keeps_shape_and_range():
+    tiles = torch.rand(3, 1, 48, 48)
+    for name, make in conditions.conditions().items():
+        made = make(tiles)
+        assert made.shape == tiles.shape and made.min() >= -1e-5 and made.max() <= 1 + 1e-5, name
+        assert (name == "as it is") == torch.equal(made, tiles), name
+
+
+def test_tables_stand_between_their_markers():
+    figures = {"mean": 0.5, "deviation": 0.01, "values": [0.49, 0.51]}
+    report = {
+        "command": "python x",
+        "settings": {"epochs": 2, "seeds": [1, 2], "images": 4000},
+        "n": {"ferplus": 3199},
+        "rows": [{"arm": "full", "ferplus": figures}],
+    }
+    text = "before\n<!-- patt_lite_ablation -->\nold\n<!-- /patt_lite_ablation -->\nafter\n"
+    filled = tables.fill(text, {"patt_lite_ablation": report, "patt_lite_layers": report})
+    assert filled.startswith("before\n") and filled.endswith("after\n") and "old" not in filled
+    assert "| full | 50.0 % ± 1.0 |" in filled and "`python x`" in filled and "FERPlus n = 3,199" in filled
+    assert tables.fill(filled, {"patt_lite_ablation": report}) == filled
+
+
+@pytest.mark.skipif(not tables.FILE.exists(), reason="no docs here")
+def test_committed_tables_are_what_the_figures_give():
+    text = tables.FILE.read_text()
+    assert tables.fill(text, tables.reports()) == text
