@@ -145,7 +145,14 @@ async function connect(
   settings: ClientSettings,
   request: StreamRequest,
 ): Promise<WebSocket> {
-  const { signal, maxSide, inFlight, timeoutMs, maxRetries, ...rest } = request;
+  const {
+    signal,
+    maxSide: _maxSide,
+    inFlight: _inFlight,
+    timeoutMs: _timeoutMs,
+    maxRetries: _maxRetries,
+    ...rest
+  } = request;
   const { WebSocket: Socket = globalThis.WebSocket, ...options } = rest;
   if (!Socket) {
     throw new TypeError(
