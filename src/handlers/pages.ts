@@ -11,9 +11,9 @@ const TYPES: Record<string, string> = {
   svg: "image/svg+xml",
 };
 
-/** Script, style, image and connections from our own origin only. */
+/** Script, style, image and connections from our own origin only; WebAssembly for the offline mode. */
 const DEMO_POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; " +
+  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob: data:; " +
   "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /** The API reference's components set inline styles. */
@@ -46,7 +46,10 @@ const DEMO_FILES: Record<string, string> = {
   "/demo/demo.css": "demo.css",
   "/demo/demo.js": "demo.js",
   "/demo/api.js": "api.js",
+  "/demo/camera.js": "camera.js",
   "/demo/cards.js": "cards.js",
+  "/demo/live.js": "live.js",
+  "/demo/offline.js": "offline.js",
   "/demo/stage.js": "stage.js",
 };
 

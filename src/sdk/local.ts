@@ -17,6 +17,7 @@
  *
  * @module
  */
+import { type CodecName, loadCodec } from "../pipeline/codecs.ts";
 import { decode } from "../pipeline/decode.ts";
 import { DEFAULT_MODEL, IMAGE_LIMITS } from "../pipeline/defaults.ts";
 import { createEngine } from "../pipeline/engine.ts";
@@ -37,12 +38,21 @@ import type { ImageInput } from "./upload.ts";
 import { type ModelSource, type Progress, readWeights } from "./weights.ts";
 
 export type * from "../types.ts";
+export type { CodecName } from "../pipeline/codecs.ts";
 export type { ModelSpec, ReadModelFile } from "../pipeline/manifest.ts";
 export type { Ort, OrtSession } from "../pipeline/ort_backend.ts";
 export type { CropOptions, CroppedFace, CroppedFaces } from "./crops.ts";
 export type { ImageInput } from "./upload.ts";
 export type { ModelSource, Progress } from "./weights.ts";
 export { MienError } from "./errors.ts";
+export {
+  smooth,
+  type Smoothed,
+  type SmoothOptions,
+  type SmoothState,
+  type Track,
+  type TrackedFace,
+} from "./smooth.ts";
 
 /** How an analyzer is set up; only ONNX Runtime is needed. */
 export interface AnalyzerOptions {
@@ -56,6 +66,11 @@ export interface AnalyzerOptions {
   executionProviders?: readonly string[];
   /** Limits on an image. */
   limits?: Partial<ImageLimits>;
+  /**
+   * Picture formats whose codecs are fetched at the start, so that no connection is needed from then
+   * on; others when first met. @default {[]}
+   */
+  formats?: readonly CodecName[];
   /** Whether weights are kept for the next visit, where there is a Cache API. @default {true} */
   cache?: boolean;
   /** Told of every piece of a download. */
@@ -104,7 +119,10 @@ export async function createAnalyzer(
       limits: { ...IMAGE_LIMITS, ...options.limits },
     });
     options.signal?.throwIfAborted();
-    await engine.warm([model]);
+    await Promise.all([
+      engine.warm([model]),
+      ...(options.formats ?? []).map(loadCodec),
+    ]);
     return { models, engine };
   });
   const backend = executionProviders[0] === "wasm" ? "wasm" : "gpu";

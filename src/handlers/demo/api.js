@@ -8,6 +8,8 @@
  * @property {boolean} landmarks
  * @property {boolean} quality
  * @property {boolean} heatmap
+ * @property {boolean} [units] Action units too
+ * @property {Blob} [neutral] The same person's relaxed face, which they are read against
  * @typedef {{ analysis: Analysis, roundTripMs: number }} Answer
  */
 
@@ -34,16 +36,40 @@ export function useKey(value) {
   key = value.trim();
 }
 
+/** The key in use, for what asks the server without this file. */
+export function currentKey() {
+  return key;
+}
+
 /**
- * The expression models on offer.
+ * The models on offer.
  *
  * @returns {Promise<Model[]>}
  */
 export async function fetchModels() {
-  const response = await send("v1/models", {});
-  /** @type {Model[]} */
-  const models = await response.json();
-  return models.filter((model) => model.task === "expression");
+  return await (await send("v1/models", {})).json();
+}
+
+/**
+ * What is asked, in the contract's names.
+ *
+ * @param {Wanted} wanted
+ */
+export function toOptions(wanted) {
+  const shown = {
+    landmarks: wanted.landmarks,
+    quality: wanted.quality,
+    actionUnits: wanted.units,
+  };
+  const chosen = Object.entries(shown).filter(([, on]) => on).map(([name]) =>
+    name
+  );
+  return {
+    attributes: ["expression", ...chosen],
+    explain: wanted.heatmap ? "evidence" : "none",
+    model: wanted.model,
+    ...wanted.minConfidence > 0 ? { minConfidence: wanted.minConfidence } : {},
+  };
 }
 
 /**
@@ -55,26 +81,34 @@ export async function fetchModels() {
  * @returns {Promise<Answer>}
  */
 export async function analyze(photo, wanted, signal) {
-  const attributes = ["expression"];
-  if (wanted.landmarks) attributes.push("landmarks");
-  if (wanted.quality) attributes.push("quality");
-  const query = [
-    `attributes=${attributes.join(",")}`,
-    `explain=${wanted.heatmap ? "evidence" : "none"}`,
-    `model=${encodeURIComponent(wanted.model)}`,
-  ];
-  if (wanted.minConfidence > 0) {
-    query.push(`minConfidence=${wanted.minConfidence}`);
-  }
+  const query = new URLSearchParams(
+    Object.entries(toOptions(wanted)).map((
+      [name, value],
+    ) => [name, `${value}`]),
+  );
   const start = performance.now();
-  const response = await send(`v1/analyze?${query.join("&")}`, {
+  const response = await send(`v1/analyze?${query}`, {
     method: "POST",
-    body: photo,
-    headers: { "content-type": photo.type || "application/octet-stream" },
     signal,
+    ...toBody(photo, wanted.units ? wanted.neutral : undefined),
   });
   const analysis = /** @type {Analysis} */ (await response.json());
   return { analysis, roundTripMs: performance.now() - start };
+}
+
+/**
+ * @param {Blob} photo
+ * @param {Blob | undefined} neutral
+ */
+function toBody(photo, neutral) {
+  if (!neutral) {
+    const type = photo.type || "application/octet-stream";
+    return { body: photo, headers: { "content-type": type } };
+  }
+  const body = new FormData();
+  body.set("image", photo);
+  body.set("neutral", neutral);
+  return { body };
 }
 
 /**

@@ -13,6 +13,13 @@ const ISSUES = {
   truncated: "cut off",
 };
 
+/** @type {Record<string, string>} */
+const REFERENCES = {
+  none: "without a neutral face",
+  provided: "against your neutral face",
+  running: "against the face so far",
+};
+
 /** @type {[keyof import("../../types.ts").Timing, string][]} */
 const STAGES = [
   ["queueMs", "Waiting"],
@@ -54,15 +61,17 @@ function capital(label) {
  * @param {Face} face
  * @param {number} index
  * @param {HTMLCanvasElement | undefined} crop
+ * @param {boolean} [offline] Whether this page analysed it, not the server
  */
-export function faceCard(face, index, crop) {
+export function faceCard(face, index, crop, offline = false) {
   const card = element("li", "card");
   card.tabIndex = -1;
   card.append(heading(face, index, crop));
   if (face.expression) card.append(bars(face.expression.scores));
+  if (face.actionUnits) card.append(units(face));
   if (face.explanation) card.append(evidence(face.explanation, crop));
   if (face.quality) card.append(quality(face.quality));
-  card.append(details(face));
+  card.append(details(face, offline));
   return card;
 }
 
@@ -155,6 +164,31 @@ function evidence(explanation, crop) {
   return figure;
 }
 
+/**
+ * The active action units, and what they were read against.
+ *
+ * @param {Face} face
+ */
+function units({ actionUnits = [], actionUnitReference }) {
+  const active = actionUnits.filter(({ active }) => active);
+  const row = element(
+    "p",
+    "quality units",
+    element(
+      "span",
+      "eyebrow",
+      `Action units, ${REFERENCES[actionUnitReference ?? "none"]}`,
+    ),
+  );
+  for (const { au, name, score } of active) {
+    row.append(element("span", "chip", `${au} ${name} ${percent(score)}`));
+  }
+  if (active.length === 0) {
+    row.append(element("span", "chip calm", "none active"));
+  }
+  return row;
+}
+
 /** @param {import("../../types.ts").Quality} quality */
 function quality({ score, issues }) {
   const row = element(
@@ -171,10 +205,15 @@ function quality({ score, issues }) {
   return row;
 }
 
-/** @param {Face} face */
-function details(face) {
+/**
+ * @param {Face} face
+ * @param {boolean} offline
+ */
+function details(face, offline) {
   const { provenance, boundingBox: box } = face;
-  const backend = provenance.backend === "gpu"
+  const backend = offline
+    ? `This page (${provenance.backend})`
+    : provenance.backend === "gpu"
     ? "GPU server"
     : "This server (wasm)";
   const fallback = provenance.fallback
@@ -211,8 +250,9 @@ function definitions(rows) {
  * Timings and identity of one request.
  *
  * @param {Answer} answer
+ * @param {boolean} [offline] Whether this page analysed it, not the server
  */
-export function requestFacts({ analysis, roundTripMs }) {
+export function requestFacts({ analysis, roundTripMs }, offline = false) {
   const { image, timing, requestId } = analysis;
   const stages = STAGES.filter(([name]) => timing[name] >= 0.05);
   const split = element("div", "split");
@@ -230,9 +270,11 @@ export function requestFacts({ analysis, roundTripMs }) {
     "p",
     "facts-summary",
     element("strong", "", milliseconds(timing.totalMs)),
-    " on the server, ",
-    element("strong", "", milliseconds(roundTripMs)),
-    " there and back",
+    ...offline ? [" in this page"] : [
+      " on the server, ",
+      element("strong", "", milliseconds(roundTripMs)),
+      " there and back",
+    ],
   );
   rows.push([
     "Photo",

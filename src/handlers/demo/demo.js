@@ -1,6 +1,9 @@
-/** The demo page: takes a photo, asks the server, shows what it says. */
+/** The demo page: takes a photo or a webcam, asks the server or this page, shows what it says. */
 import { analyze, fetchModels, RequestError, useKey } from "./api.js";
+import { openCamera, snapshot } from "./camera.js";
 import { element, faceCard, percent, requestFacts } from "./cards.js";
+import { follow } from "./live.js";
+import { analyzeHere, loadOffline } from "./offline.js";
 import { Stage } from "./stage.js";
 
 const CROP_SIDE = 224;
@@ -34,6 +37,14 @@ const page = {
   landmarks: find("landmarks", HTMLInputElement),
   quality: find("quality", HTMLInputElement),
   heatmap: find("heatmap", HTMLInputElement),
+  units: find("units", HTMLInputElement),
+  unitsLabel: find("units-label", HTMLElement),
+  offline: find("offline", HTMLInputElement),
+  offlineHint: find("offline-hint", HTMLElement),
+  privacy: find("privacy", HTMLElement),
+  video: find("video", HTMLVideoElement),
+  webcam: find("webcam", HTMLButtonElement),
+  neutral: find("neutral", HTMLButtonElement),
   keyForm: find("key-form", HTMLFormElement),
   key: find("key", HTMLInputElement),
 };
@@ -41,6 +52,12 @@ const stage = new Stage(page.canvas);
 
 /** @type {Blob | undefined} */
 let photo;
+/** The relaxed face that action units are read against. @type {Blob | undefined} */
+let neutral;
+/** The engine in this page, while it is switched on. @type {import("./offline.js").Offline | undefined} */
+let offline;
+/** Turns the webcam off. @type {(() => void) | undefined} */
+let closeCamera;
 /** @type {AbortController | undefined} */
 let running;
 /** Waits until an option rests, as a slider under arrow keys. @type {number | undefined} */
@@ -50,6 +67,7 @@ const withHeatmap = new Set(["auto"]);
 
 /** @param {Blob} file */
 async function show(file) {
+  stopWebcam();
   photo = file;
   const run = begin();
   const bitmap = await createImageBitmap(file).catch(() => undefined);
@@ -57,11 +75,112 @@ async function show(file) {
   stage.setPhoto(bitmap);
   page.canvas.setAttribute("aria-label", "Your photo");
   page.prompt.hidden = Boolean(bitmap);
+  expectFaces();
+  await ask(run);
+}
+
+/** A card without content, until the faces are there. */
+function expectFaces() {
   const skeleton = element("li", "card skeleton");
   skeleton.setAttribute("aria-hidden", "true");
   page.faces.replaceChildren(skeleton);
   page.facts.hidden = true;
-  await ask(run);
+}
+
+async function startWebcam() {
+  const run = begin();
+  photo = undefined;
+  page.webcam.setAttribute("aria-pressed", "true");
+  page.webcam.textContent = "Stop the webcam";
+  try {
+    const close = await openCamera(page.video);
+    if (run.signal.aborted) return close();
+    closeCamera = close;
+    stage.setPhoto(page.video);
+    page.prompt.hidden = true;
+    page.canvas.setAttribute("aria-label", "Your webcam");
+    expectFaces();
+    draw(run.signal);
+    await ask(run);
+  } catch (error) {
+    if (run.signal.aborted) return;
+    stopWebcam();
+    fail(error);
+    page.results.setAttribute("aria-busy", "false");
+  }
+}
+
+function stopWebcam() {
+  if (page.webcam.getAttribute("aria-pressed") === "false") return;
+  running?.abort();
+  closeCamera?.();
+  closeCamera = undefined;
+  page.webcam.setAttribute("aria-pressed", "false");
+  page.webcam.textContent = "Use the webcam";
+  page.prompt.hidden = false;
+  page.stage.dataset.state = "empty";
+  page.status.textContent = "Waiting for a photo";
+  stage.setPhoto(undefined);
+}
+
+/**
+ * Shows the film while it runs.
+ *
+ * @param {AbortSignal} signal
+ */
+function draw(signal) {
+  if (signal.aborted || !closeCamera) return;
+  stage.redraw();
+  requestAnimationFrame(() => draw(signal));
+}
+
+/** Switches between the server and this page, and says which of them sees the pictures. */
+async function switchOffline() {
+  const on = page.offline.checked;
+  page.units.disabled = on;
+  page.offlineHint.textContent = on ? "Fetching the models…" : "";
+  try {
+    offline = on
+      ? await loadOffline((bytes) => {
+        page.offlineHint.textContent = `Fetching the models: ${
+          (bytes / 1e6).toFixed(1)
+        } MB`;
+      })
+      : undefined;
+    page.offlineHint.textContent = on
+      ? "Ready. You may cut the connection."
+      : "";
+  } catch (error) {
+    page.offline.checked = page.units.disabled = false;
+    offline = undefined;
+    page.offlineHint.textContent = `Cannot work in this page: ${
+      error instanceof Error ? error.message : error
+    }`;
+  }
+  page.privacy.textContent = offline
+    ? "Pictures are analysed in this page. Nothing leaves it."
+    : "Pictures go to this server, are analysed in memory and are not kept.";
+}
+
+/** What the options say now. @returns {import("./api.js").Wanted} */
+function wanted() {
+  return {
+    model: page.model.value,
+    minConfidence: Number(page.confidence.value) / 100,
+    landmarks: page.landmarks.checked,
+    quality: page.quality.checked,
+    heatmap: page.heatmap.checked && !page.heatmap.disabled,
+    units: page.units.checked && !page.units.disabled,
+    ...neutral ? { neutral } : {},
+  };
+}
+
+/** Asks once more about what is shown, as after a change of the options. */
+function again() {
+  if (!photo && !closeCamera) return;
+  const run = begin();
+  if (closeCamera) draw(run.signal);
+  ask(run);
 }
 
 /** Ends the request before this one and clears what it showed. */
@@ -76,22 +195,28 @@ function begin() {
 }
 
 /** @param {AbortController} run */
-async function ask(run) {
-  if (!photo) return;
+async function ask({ signal }) {
+  if (!photo && !closeCamera) return;
   try {
-    const answer = await analyze(photo, {
-      model: page.model.value,
-      minConfidence: Number(page.confidence.value) / 100,
-      landmarks: page.landmarks.checked,
-      quality: page.quality.checked,
-      heatmap: page.heatmap.checked && !page.heatmap.disabled,
-    }, run.signal);
-    if (!run.signal.aborted) render(answer);
+    if (closeCamera) {
+      page.stage.dataset.state = "live";
+      page.results.setAttribute("aria-busy", "false");
+      for await (
+        const answer of follow(page.video, wanted(), signal, offline)
+      ) {
+        if (!signal.aborted) render(answer);
+      }
+    } else if (photo) {
+      const answer = offline
+        ? await analyzeHere(offline.analyzer, photo, wanted(), signal)
+        : await analyze(photo, wanted(), signal);
+      if (!signal.aborted) render(answer);
+    }
   } catch (error) {
-    if (!run.signal.aborted) fail(error);
+    if (!signal.aborted) fail(error);
   } finally {
-    if (!run.signal.aborted) {
-      page.stage.dataset.state = photo ? "ready" : "empty";
+    if (!signal.aborted) {
+      page.stage.dataset.state = photo || closeCamera ? "ready" : "empty";
       page.results.setAttribute("aria-busy", "false");
     }
   }
@@ -102,17 +227,20 @@ function render(answer) {
   const { faces, image } = answer.analysis;
   stage.setFaces(faces, image.width);
   const found = faces.length === 1 ? "1 face" : `${faces.length} faces`;
-  page.status.textContent = faces.length === 0
-    ? "No face found"
-    : `${found} found`;
+  const status = faces.length === 0 ? "No face found" : `${found} found`;
+  // A status that is set anew is read out anew.
+  if (page.status.textContent !== status) page.status.textContent = status;
   page.canvas.setAttribute(
     "aria-label",
-    `Your photo, ${page.status.textContent.toLowerCase()}`,
+    `Your ${closeCamera ? "webcam" : "photo"}, ${status.toLowerCase()}`,
   );
+  page.neutral.hidden = page.unitsLabel.hidden || faces.length === 0 ||
+    Boolean(offline);
   const fresh = page.faces.querySelector(".skeleton") !== null;
   page.faces.classList.toggle("still", !fresh);
   page.faces.replaceChildren(...faces.map((face, index) => {
-    const card = faceCard(face, index, stage.crop(face, CROP_SIDE));
+    const crop = stage.crop(face, CROP_SIDE);
+    const card = faceCard(face, index, crop, Boolean(offline));
     card.addEventListener("pointerenter", () => stage.setActive(index));
     card.addEventListener("pointerleave", () => stage.setActive(undefined));
     card.addEventListener("focusin", () => stage.setActive(index));
@@ -127,7 +255,7 @@ function render(answer) {
       " A larger, brighter face that looks towards the camera is found more easily.",
     ));
   }
-  page.facts.replaceChildren(...requestFacts(answer));
+  page.facts.replaceChildren(...requestFacts(answer, Boolean(offline)));
   page.facts.hidden = false;
 }
 
@@ -181,7 +309,9 @@ async function loadModels() {
   try {
     const models = await fetchModels();
     page.model.length = 1;
-    for (const { name, system, explanations } of models) {
+    page.unitsLabel.hidden = !models.some(({ task }) => task === "actionUnits");
+    for (const { name, system, explanations, task } of models) {
+      if (task !== "expression") continue;
       page.model.add(new Option(system ? `${system} · ${name}` : name, name));
       if (explanations?.includes("evidence")) withHeatmap.add(name);
     }
@@ -249,7 +379,22 @@ page.form.addEventListener("submit", (event) => event.preventDefault());
 page.form.addEventListener("change", () => {
   page.heatmap.disabled = !withHeatmap.has(page.model.value);
   clearTimeout(change);
-  change = setTimeout(() => photo && ask(begin()), 150);
+  change = setTimeout(again, 150);
+});
+page.offline.addEventListener("change", async (event) => {
+  event.stopPropagation();
+  await switchOffline();
+  again();
+});
+page.webcam.addEventListener("click", () => {
+  if (page.webcam.getAttribute("aria-pressed") === "true") stopWebcam();
+  else startWebcam();
+});
+page.neutral.addEventListener("click", async () => {
+  neutral = closeCamera ? await snapshot(page.video) : photo;
+  page.units.checked = true;
+  page.neutral.textContent = "Neutral face kept: keep this one instead";
+  again();
 });
 page.keyForm.addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -258,7 +403,7 @@ page.keyForm.addEventListener("submit", async (event) => {
   if (await loadModels()) return page.key.select();
   page.keyForm.hidden = true;
   page.status.textContent = "Waiting for a photo";
-  if (photo) await ask(begin());
+  again();
 });
 page.options.open = matchMedia("(min-width: 60rem)").matches;
 loadModels();

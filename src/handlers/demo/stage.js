@@ -2,10 +2,10 @@
  * @typedef {import("../../types.ts").Face} Face
  */
 
-/** The photo on its canvas, with boxes and points over it. */
+/** The photo or film on its canvas, with boxes and points over it. */
 export class Stage {
   /** @type {HTMLCanvasElement} */ #canvas;
-  /** @type {ImageBitmap | undefined} */ #photo;
+  /** @type {ImageBitmap | HTMLVideoElement | undefined} */ #photo;
   /** @type {Face[]} */ #faces = [];
   /** Faces are in pixels of a picture this wide. */
   #width = 1;
@@ -21,22 +21,22 @@ export class Stage {
     );
   }
 
-  /** @param {ImageBitmap | undefined} photo */
+  /** @param {ImageBitmap | HTMLVideoElement | undefined} photo A video is drawn anew with every `redraw()`. */
   setPhoto(photo) {
-    this.#photo?.close();
+    if (this.#photo instanceof ImageBitmap) this.#photo.close();
     this.#photo = photo;
     this.#canvas.hidden = !photo;
     if (photo) {
-      this.#canvas.style.setProperty(
-        "aspect-ratio",
-        `${photo.width} / ${photo.height}`,
-      );
-      this.#canvas.style.setProperty(
-        "--ratio",
-        String(photo.width / photo.height),
-      );
+      const { width, height } = sizeOf(photo);
+      this.#canvas.style.setProperty("aspect-ratio", `${width} / ${height}`);
+      this.#canvas.style.setProperty("--ratio", String(width / height));
     }
-    this.setFaces([], photo?.width ?? 1);
+    this.setFaces([], photo ? sizeOf(photo).width : 1);
+  }
+
+  /** Draws the film's newest frame. */
+  redraw() {
+    this.#draw();
   }
 
   /**
@@ -87,7 +87,7 @@ export class Stage {
     const context = canvas.getContext("2d");
     if (!context) return undefined;
     const { x, y, width, height } = face.boundingBox;
-    const toPhoto = this.#photo.width / this.#width;
+    const toPhoto = sizeOf(this.#photo).width / this.#width;
     const scale = side / (Math.max(width, height) * 1.15) / toPhoto;
     context.imageSmoothingQuality = "high";
     context.translate(side / 2, side / 2);
@@ -192,6 +192,13 @@ export class Stage {
     context.textBaseline = "middle";
     context.fillText(text, x + 6.5, y + 10.5);
   }
+}
+
+/** @param {ImageBitmap | HTMLVideoElement} photo */
+function sizeOf(photo) {
+  return photo instanceof HTMLVideoElement
+    ? { width: photo.videoWidth, height: photo.videoHeight }
+    : photo;
 }
 
 /**
