@@ -5,12 +5,14 @@
  * for bit. The offline engine is `@mien/mien/local`, the server `@mien/mien/server`.
  *
  * @example Ask a server
- * ```ts no-eval
+ * ```ts
  * import { Mien } from "@mien/mien";
  *
  * const mien = new Mien({ endpoint: "http://127.0.0.1:8000" });
- * const { faces } = await mien.analyze(new Blob([await Deno.readFile("photo.jpg")]));
- * console.log(faces.map((face) => face.expression?.label));
+ * export async function labels(photo: Blob) {
+ *   const { faces } = await mien.analyze(photo, { maxSide: 1280 });
+ *   return faces.map((face) => face.expression!.label);
+ * }
  * ```
  *
  * @example Align a face as every model here wants it

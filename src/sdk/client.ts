@@ -2,13 +2,14 @@
  * A typed client of a Mien server, for browsers, Deno and Node.
  *
  * @example Analyse a photo
- * ```ts no-eval
+ * ```ts
  * import { Mien } from "@mien/mien/client";
  *
  * const mien = new Mien({ endpoint: "http://127.0.0.1:8000" });
- * const photo = await Deno.readFile("photo.jpg");
- * const { faces } = await mien.analyze(photo, { attributes: ["expression", "quality"] });
- * console.log(faces.map((face) => face.expression?.label));
+ * export async function labels(photo: Blob) {
+ *   const { faces } = await mien.analyze(photo, { attributes: ["expression", "quality"] });
+ *   return faces.map((face) => face.expression!.label);
+ * }
  * ```
  *
  * @module

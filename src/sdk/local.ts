@@ -5,14 +5,15 @@
  * caller's to choose. Weights are checked by SHA-256 and kept in the Cache API.
  *
  * @example Analyse a photo offline
- * ```ts no-eval
+ * ```ts
  * import * as ort from "onnxruntime-web";
  * import { createAnalyzer } from "@mien/mien/local";
  *
  * const analyzer = await createAnalyzer({ ort });
- * const { faces } = await analyzer.analyze(await Deno.readFile("photo.jpg"));
- * console.log(faces.map((face) => face.expression?.label));
- * await analyzer.close();
+ * export async function labels(photo: Blob) {
+ *   const { faces } = await analyzer.analyze(photo);
+ *   return faces.map((face) => face.expression!.label);
+ * }
  * ```
  *
  * @module
