@@ -202,13 +202,14 @@ export class Mien {
    * smoothed. Ends with the video or sequence, when the loop is left, or by the signal.
    *
    * @example Follow a webcam
-   * ```ts no-eval
-   * import { Mien } from "@mien/mien/client";
+   * ```ts
+   * import { Mien, type VideoLike } from "@mien/mien/client";
    *
    * const mien = new Mien({ endpoint: "https://mien.example" });
-   * const video = document.querySelector("video")!;
-   * for await (const { faces } of mien.stream(video, { maxSide: 640 })) {
-   *   for (const { trackId, expression } of faces) console.log(trackId, expression?.label);
+   * export async function follow(video: VideoLike) {
+   *   for await (const { faces } of mien.stream(video, { maxSide: 640 })) {
+   *     for (const { trackId, expression } of faces) console.log(trackId, expression?.label);
+   *   }
    * }
    * ```
    *
