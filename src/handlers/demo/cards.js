@@ -278,7 +278,10 @@ export function requestFacts({ analysis, roundTripMs }, offline = false) {
   );
   rows.push([
     "Photo",
-    `${image.width} × ${image.height}, ${image.type.slice(6).toUpperCase()}`,
+    [
+      `${image.width} × ${image.height}`,
+      ...image.type ? [image.type.slice(6).toUpperCase()] : [],
+    ].join(", "),
   ]);
   rows.push(["Request", requestId]);
   return [summary, split, definitions(rows)];
