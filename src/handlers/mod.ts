@@ -17,10 +17,17 @@ import type { Pipeline } from "../pipeline/mod.ts";
 import { checkKey, isOpenPath } from "./access.ts";
 import { analyze, parseQuery, toPipelineOptions } from "./analyze.ts";
 import { Readiness, readyz } from "./health.ts";
+import {
+  infer,
+  modelMetadata,
+  modelReady,
+  serverMetadata,
+  toOipError,
+} from "./infer.ts";
 import { listModels, modelFile, showModel } from "./models.ts";
 import { openApiDocument } from "./openapi.ts";
 import { page, PAGE_PATHS } from "./pages.ts";
-import { RequestError, toProblem } from "./problem.ts";
+import { describeProblem, RequestError, toProblem } from "./problem.ts";
 import { type Allowance, RateLimiter } from "./rate_limit.ts";
 import { SDK_PATHS, sdkFile } from "./sdk.ts";
 import { openStream } from "./stream.ts";
@@ -178,6 +185,7 @@ export function createHandler(options: HandlerOptions): Handler {
         "x-api-key",
         "x-request-id",
         "range",
+        "inference-header-content-length",
       ],
       exposeHeaders: [
         "x-request-id",
@@ -187,6 +195,7 @@ export function createHandler(options: HandlerOptions): Handler {
         "ratelimit-remaining",
         "ratelimit-reset",
         "etag",
+        "inference-header-content-length",
       ],
       maxAge: 600,
     }));
@@ -266,13 +275,49 @@ export function createHandler(options: HandlerOptions): Handler {
       ),
   );
 
-  app.notFound((c) => toProblem(missing(app, c), c.get("requestId")));
-  app.onError((error, c) =>
-    toProblem(
-      c.req.raw.signal.aborted ? GONE : error,
-      c.get("requestId") ?? crypto.randomUUID(),
-    )
-  );
+  // Open Inference Protocol: this server as a backend of others.
+  app.get("/v2", serverMetadata);
+  app.get("/v2/health/live", () => new Response(null));
+  app.get("/v2/health/ready", () => {
+    needReady();
+    return new Response(null);
+  });
+  for (
+    const path of [
+      "/v2/models/:name",
+      "/v2/models/:name/versions/:version",
+    ] as const
+  ) {
+    const { models } = pipeline;
+    const named = (c: Context) =>
+      [c.req.param("name")!, c.req.param("version")] as const;
+    app.get(path, (c) => modelMetadata(models, ...named(c)));
+    app.get(`${path}/ready`, (c) => {
+      needReady();
+      return modelReady(models, ...named(c));
+    });
+    app.post(`${path}/infer`, (c) => {
+      needReady();
+      const [name, version] = named(c);
+      const settings = { pipeline, maxBodyBytes, deadlineMs };
+      return infer(
+        c.req.raw,
+        { name, ...(version === undefined ? {} : { version }) },
+        settings,
+      );
+    });
+  }
+
+  /** A failure in the words of the route's protocol. */
+  function failed(error: unknown, c: Context): Response {
+    const id = c.get("requestId") ?? crypto.randomUUID();
+    const problem = toProblem(error, id);
+    return /^\/v2(\/|$)/.test(c.req.path)
+      ? toOipError(problem, describeProblem(error, id).detail)
+      : problem;
+  }
+  app.notFound((c) => failed(missing(app, c), c));
+  app.onError((error, c) => failed(c.req.raw.signal.aborted ? GONE : error, c));
   return async (request, info) => {
     await Promise.resolve(); // lets a pipeline that is already ready be seen so
     return await app.fetch(request, { info: info ?? {} });
