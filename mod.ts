@@ -56,6 +56,7 @@ export {
   type FailureCode,
   type FailureFacts,
   type FrameLike,
+  type FrameSource,
   type Health,
   type ImageInput,
   type ImageLike,
@@ -66,6 +67,7 @@ export {
   type Pixels,
   type PixelSource,
   type RequestOptions,
+  type StreamRequest,
   TimeoutError,
   type VideoLike,
 } from "./src/sdk/client.ts";

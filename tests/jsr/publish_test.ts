@@ -55,7 +55,10 @@ Deno.test("the package is published, and imported back in a fresh cache as a use
     ["publish", "--token", "none", "--allow-dirty"],
     { cwd: source, env: { JSR_URL: registry.url } },
   );
-  assert.doesNotMatch(said, /warning\[/);
+  // The demo's scripts are run by pages, where an address made at run time is all there is.
+  const warned = said.matchAll(/(?:warning|error)\[.*\n\s*--> (.*)/g);
+  const places = Array.from(warned, ([, place]) => place!);
+  assert.deepEqual(places.filter((at) => !at.includes("/demo/")), []);
 
   const files = registry.files("@mien/mien");
   const names = [...files.keys()].map((name) => name.slice(1));
