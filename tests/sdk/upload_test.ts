@@ -45,6 +45,17 @@ Deno.test("toUpload() shrinks encoded bytes to maxSide", async () => {
   assert.deepEqual([header.width, header.height], [128, 128]);
 });
 
+Deno.test("toUpload() shrinks a photo the way up it is to be seen", async () => {
+  const { header } = await decoded(
+    await toUpload(fixture("orientation_6.jpg"), 24),
+  );
+  assert.deepEqual([header.width, header.height, header.orientation], [
+    24,
+    17,
+    1,
+  ]);
+});
+
 function pixels(width: number, height: number, channels: 1 | 3 | 4 = 4) {
   const data = new Uint8ClampedArray(width * height * channels);
   for (let i = 0; i < data.length; i++) {
