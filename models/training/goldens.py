@@ -77,16 +77,18 @@ def preprocess():
 
 
 def model(entry):
-    """golden.json beside an exported model: two images by formula and every output, of large ones the first values."""
-    spec = entry["inputs"][0]
+    """golden.json beside an exported model: two images by formula and every output, of large ones the first values; of two
+    inputs the second has the images in the other order."""
+    spec, *others = entry["inputs"]
     shape = [2, *spec["shape"][1:]]
     images = (np.sin(np.arange(np.prod(shape)) * 0.05) * 0.5).astype(np.float32).reshape(shape)
+    feeds = {spec["name"]: images} | {other["name"]: images[::-1] for other in others}
     file = manifest.MODELS / entry["file"]
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     names = [o["name"] for o in entry["outputs"]]
     outputs = {
         name: {"shape": list(value.shape), "values" if value.size <= MANY else "first": value.ravel()[:MANY].tolist()}
-        for name, value in zip(names, session.run(names, {spec["name"]: images}))
+        for name, value in zip(names, session.run(names, feeds))
     }
     formula = "sin(i * 0.05) * 0.5 as float32, i the flat index"
     text = {"input": {"name": spec["name"], "shape": shape, "formula": formula}, "tolerance": 1e-4, "outputs": outputs}

@@ -8,16 +8,18 @@ from onnx.reference import ReferenceEvaluator
 
 
 def multiply_adds(model, shape):
-    """Multiply-adds of all Conv and Gemm nodes for one input of the given fixed `shape`."""
+    """Multiply-adds of all Conv and Gemm nodes for inputs of the given fixed `shape`."""
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
-    for dim, size in zip(fixed.graph.input[0].type.tensor_type.shape.dim, shape):
-        dim.dim_value = size
+    for value in fixed.graph.input:
+        for dim, size in zip(value.type.tensor_type.shape.dim, shape):
+            dim.dim_value = size
     del fixed.graph.value_info[:]
     for output in fixed.graph.output:
         output.type.tensor_type.ClearField("shape")
     fixed = shape_inference.infer_shapes(fixed, strict_mode=True, data_prop=True)
     weights = {w.name: w.dims for w in fixed.graph.initializer}
+    weights |= {n.output[0]: n.attribute[0].t.dims for n in fixed.graph.node if n.op_type == "Constant"}
     known = [*fixed.graph.value_info, *fixed.graph.output]
     shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in known}
     total = 0

@@ -65,11 +65,33 @@ def prepare_utkface(data):
     }
 
 
+CK_FRAMES = 5  # onset, apex, three peaks
+
+
+def prepare_ckplus(data):
+    """A row per sequence, a row per further neutral frame; `frames` are onset, apex and the last three of the peak."""
+    rows, neutral = (read_csv(data / "ckplus" / f"{name}.csv") for name in ("sequences", "extra-neutral"))
+    at = [{"sheet": "sequences.png", "row": r["row"], "col": col} for r in rows for col in range(CK_FRAMES)]
+    units = [key for key in rows[0] if key.startswith("AU")]
+    return {
+        "frames": tiles(data / "ckplus", at, 48, "L").reshape(-1, CK_FRAMES, 48, 48),
+        "has_onset": np.array([r["has_onset"] == "1" for r in rows]),
+        "has_apex": np.array([r["has_apex"] == "1" for r in rows]),
+        "subject": np.array([r["subject"] for r in rows]),
+        "emotion": np.array([r["emotion"] for r in rows]),
+        "units": np.array(units),
+        "coded": np.array([[int(r[unit]) for unit in units] for r in rows], dtype=np.uint8),
+        "neutral": tiles(data / "ckplus", [r | {"sheet": "extra-neutral.png"} for r in neutral], 48, "L"),
+        "neutral_subject": np.array([r["subject"] for r in neutral]),
+    }
+
+
 SETS = {
     "fer_train": lambda data: prepare_fer(data, "train"),
     "fer_valid": lambda data: prepare_fer(data, "valid"),
     "wild": prepare_wild,
     "utkface": prepare_utkface,
+    "ckplus": prepare_ckplus,
 }
 
 
