@@ -95,6 +95,26 @@ export interface Quality {
   issues: QualityIssue[];
 }
 
+/** One unit of the Facial Action Coding System: a movement of the face, not its meaning. */
+export interface ActionUnit {
+  /** Its code, such as `AU12`. */
+  au: string;
+  /** Its name in that system. */
+  name: string;
+  /** How likely it is, 0 to 1. */
+  score: number;
+  /** Whether the score reaches the unit's own threshold. */
+  active: boolean;
+}
+
+/** Action units that go with an apparent expression and were not found. */
+export interface Inconsistency {
+  /** The expression that was named. */
+  expression: ExpressionLabel;
+  /** The units that nearly all such faces show. */
+  missing: string[];
+}
+
 /** Heatmap methods; each model says which it has. */
 export type ExplanationMethod =
   | "evidence"
@@ -107,7 +127,7 @@ export type ExplanationMethod =
 export interface Explanation {
   /** How the map was made. */
   method: ExplanationMethod;
-  /** The class the map speaks for. */
+  /** The class the map speaks for; `change` for `difference`, which shows no class but what differs from the neutral. */
   label: string;
   /**
    * The map at the model's own resolution, row by row, scaled to 0–1.
@@ -178,6 +198,12 @@ export interface Face {
   gender?: Score<GenderLabel>;
   /** On request: the apparent expression. */
   expression?: Expression;
+  /** On request: action units, in the model's order. */
+  actionUnits?: ActionUnit[];
+  /** What the units were read against; the neutral serves the largest face only. */
+  actionUnitReference?: "none" | "provided" | "running";
+  /** With an expression and action units: where they disagree; empty when they do not. */
+  consistency?: Inconsistency[];
   /** In a stream only: the same for one face as long as it is in view; 1 is the first. */
   trackId?: number;
   /** On request: a heatmap. */

@@ -57,6 +57,13 @@ export async function main(
     terminal.out(USAGE);
     return 0;
   }
+  let neutral: Uint8Array | undefined;
+  try {
+    if (wanted.neutral) neutral = await Deno.readFile(wanted.neutral);
+  } catch (error) {
+    terminal.error(`${wanted.neutral}: ${describe(error)}`);
+    return 1;
+  }
   let pipeline: Pick<Pipeline, "analyze" | "close">;
   try {
     pipeline = await terminal.open();
@@ -71,6 +78,7 @@ export async function main(
         const analysis = await pipeline.analyze(
           await Deno.readFile(file),
           wanted.options,
+          neutral ? { neutral } : {},
         );
         const text = wanted.json
           ? JSON.stringify({ file, ...analysis })

@@ -8,6 +8,8 @@ export interface Arguments {
   options: AnalyzeOptions;
   json: boolean;
   save?: string;
+  /** The same person relaxed. */
+  neutral?: string;
   help: boolean;
 }
 
@@ -50,9 +52,7 @@ export function parseArguments(args: string[]): Arguments {
     values.attributes ?? "expression,landmarks,quality",
   );
   if (values.neutral !== undefined && !attributes.includes("actionUnits")) {
-    attributes = attributes === "all"
-      ? ["actionUnits"]
-      : [...attributes, "actionUnits"];
+    attributes = attributes === "all" ? "all" : [...attributes, "actionUnits"];
   }
   const explain = values.explain ?? "none";
   if (!METHODS.includes(explain)) {
@@ -85,6 +85,7 @@ export function parseArguments(args: string[]): Arguments {
     json: values.json ?? false,
     help,
     ...(values.save === undefined ? {} : { save: values.save }),
+    ...(values.neutral === undefined ? {} : { neutral: values.neutral }),
   };
 }
 

@@ -24,6 +24,11 @@ const ISSUES: Record<string, string> = {
   overexposed: "overexposed",
   truncated: "cut off",
 };
+/** Columns that only stand where a face has them: heading, whether it has, what to write. */
+const FURTHER: [string, (face: Face) => unknown, (face: Face) => string][] = [
+  ["gender", (face) => face.gender, (face) => formatScore(face.gender)],
+  ["action units", (face) => face.actionUnits, formatUnits],
+];
 const CODES = { bold: 1, dim: 2, green: 32, yellow: 33 };
 
 /** One file's answer as lines for a terminal: a heading, a row per face, a line of timings. */
@@ -42,13 +47,12 @@ export function formatAnalysis(
     }  ${image.width} x ${image.height}  ${image.type}  ${count}`,
   ];
   if (faces.length > 0) {
-    const withGender = faces.some((face) => face.gender);
-    const headings = withGender ? [...HEADINGS, "gender"] : HEADINGS;
-    const rows = faces.map((face, index) =>
-      withGender
-        ? [...toRow(face, index), formatScore(face.gender)]
-        : toRow(face, index)
-    );
+    const further = FURTHER.filter(([, has]) => faces.some(has));
+    const headings = [...HEADINGS, ...further.map(([heading]) => heading)];
+    const rows = faces.map((face, index) => [
+      ...toRow(face, index),
+      ...further.map(([, , cell]) => cell(face)),
+    ]);
     const widths = headings.map((heading, column) =>
       Math.max(heading.length, ...rows.map((row) => row[column]!.length))
     );
@@ -80,6 +84,16 @@ function toRow(face: Face, index: number): string[] {
         "good"
       : "-",
   ];
+}
+
+/** The active units, and what they were read against. */
+function formatUnits({ actionUnits, actionUnitReference }: Face): string {
+  if (!actionUnits) return "-";
+  const active = actionUnits.filter((unit) => unit.active).map((unit) =>
+    unit.au
+  );
+  const against = actionUnitReference === "none" ? " (no neutral)" : "";
+  return `${active.join(" ") || "none"}${against}`;
 }
 
 function formatScore(score: Score | undefined): string {

@@ -21,7 +21,7 @@ export async function analyze(
   const arrived = performance.now();
   const timeout = AbortSignal.timeout(settings.deadlineMs);
   const body = await readBody(request, settings.maxBodyBytes, timeout);
-  const { image, options } = await parse(request, body);
+  const { image, neutral, options } = await parse(request, body);
   const query = parseQuery(request);
   const analysis = await settings.pipeline.analyze(
     image,
@@ -29,6 +29,7 @@ export async function analyze(
     {
       requestId,
       signal: request.signal,
+      ...(neutral ? { neutral } : {}),
       deadlineMs: Math.max(
         1,
         settings.deadlineMs - (performance.now() - arrived),
@@ -47,10 +48,17 @@ export function parseQuery(request: Request): ParsedOptions {
   return parseOptions(Object.fromEntries(searchParams), "query");
 }
 
+/** What a request holds, whichever way it was sent. */
+interface Parts {
+  image: Uint8Array<ArrayBuffer>;
+  neutral?: Uint8Array<ArrayBuffer>;
+  options: ParsedOptions;
+}
+
 async function parse(
   request: Request,
   body: Uint8Array<ArrayBuffer>,
-): Promise<{ image: Uint8Array<ArrayBuffer>; options: ParsedOptions }> {
+): Promise<Parts> {
   const type = request.headers.get("content-type") ?? "";
   if (/^multipart\/form-data\b/i.test(type)) {
     return await parseMultipart(body, type);
@@ -65,7 +73,10 @@ async function parse(
   return { image: body, options: {} };
 }
 
-async function parseMultipart(body: Uint8Array<ArrayBuffer>, type: string) {
+async function parseMultipart(
+  body: Uint8Array<ArrayBuffer>,
+  type: string,
+): Promise<Parts> {
   let form: FormData;
   try {
     form = await new Response(body, { headers: { "content-type": type } })
@@ -87,8 +98,11 @@ async function parseMultipart(body: Uint8Array<ArrayBuffer>, type: string) {
     }
   }
   refuseTwice(form);
-  if (form.has("neutral")) throw noNeutral();
-  const [image, options] = [form.get("image"), form.get("options")];
+  const [image, neutral, options] = [
+    form.get("image"),
+    form.get("neutral"),
+    form.get("options"),
+  ];
   if (!(image instanceof Blob)) {
     throw invalid(
       "The multipart body has no file part image",
@@ -96,31 +110,54 @@ async function parseMultipart(body: Uint8Array<ArrayBuffer>, type: string) {
       "a file is needed",
     );
   }
+  if (neutral !== null && !(neutral instanceof Blob)) {
+    throw invalid(
+      "The multipart part neutral is no file",
+      "neutral",
+      "a file is needed",
+    );
+  }
   const text = options instanceof Blob ? await options.text() : options;
   return {
     image: new Uint8Array(await image.arrayBuffer()),
+    ...(neutral
+      ? { neutral: new Uint8Array(await neutral.arrayBuffer()) }
+      : {}),
     options: text === null
       ? {}
       : parseOptions(parseText(text, "options"), "options"),
   };
 }
 
-function parseJson(body: Uint8Array<ArrayBuffer>) {
+function parseJson(body: Uint8Array<ArrayBuffer>): Parts {
   const parsed = JsonBodySchema.safeParse(
     parseText(new TextDecoder().decode(body), "body"),
   );
   if (!parsed.success) {
     throw fromIssues("The JSON body is not valid", parsed.error, "");
   }
-  if (parsed.data.neutral !== undefined) throw noNeutral();
-  let image: Uint8Array<ArrayBuffer>;
+  const { image, neutral, options = {} } = parsed.data;
+  return {
+    image: fromBase64(image, "image"),
+    ...(neutral === undefined
+      ? {}
+      : { neutral: fromBase64(neutral, "neutral") }),
+    options,
+  };
+}
+
+/** Bytes of base64, with or without a `data:` prefix. */
+function fromBase64(text: string, path: string): Uint8Array<ArrayBuffer> {
   try {
-    const text = parsed.data.image.replace(/^data:[\w/+.-]+;base64,/, "");
-    image = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const letters = atob(text.replace(/^data:[\w/+.-]+;base64,/, ""));
+    return Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
   } catch {
-    throw invalid("The image is not valid base64", "image", "not valid base64");
+    throw invalid(
+      `The ${path} is not valid base64`,
+      path,
+      "not valid base64",
+    );
   }
-  return { image, options: parsed.data.options ?? {} };
 }
 
 function parseText(text: string, path: string): unknown {
@@ -164,13 +201,6 @@ export function toPipelineOptions(
   return Object.fromEntries(
     Object.entries(options).filter(([, value]) => value !== undefined),
   ) as AnalyzeOptions;
-}
-
-function noNeutral(): RequestError {
-  return new RequestError(
-    "unsupported_option",
-    "neutral serves attributes=actionUnits, which is not available yet: leave it out",
-  );
 }
 
 function invalid(detail: string, path: string, message: string): RequestError {

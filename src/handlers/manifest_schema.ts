@@ -52,6 +52,8 @@ const entry = z.looseObject({
     name: z.string(),
     shape: shape.exactOptional(),
     labels: z.array(z.string()).exactOptional(),
+    thresholds: z.array(share).exactOptional(),
+    signatures: z.record(z.string(), z.array(z.string())).exactOptional(),
     role: z.literal("benchmark").exactOptional(),
   })).min(1),
   calibration: z.looseObject({ temperature: z.number().positive() })
@@ -79,6 +81,17 @@ const entry = z.looseObject({
   {
     message: "an expression model needs a template",
     path: ["inputs", 0, "template"],
+  },
+).refine(
+  ({ task, inputs, outputs: [units] }) =>
+    task !== "actionUnits" ||
+    inputs.length === 2 && inputs.every((input) => input.template) &&
+      units!.labels !== undefined &&
+      units!.labels.length === units!.thresholds?.length,
+  {
+    message:
+      "an action-unit model needs two inputs with templates and a threshold per label",
+    path: ["outputs", 0, "thresholds"],
   },
 );
 

@@ -66,6 +66,12 @@ export function openApiDocument(): Record<string, unknown> {
               additionalProperties: false,
               properties: {
                 image: { type: "string", format: "binary" },
+                neutral: {
+                  type: "string",
+                  format: "binary",
+                  description:
+                    "The same person with a relaxed face: the reference for `actionUnits`",
+                },
                 options: {
                   type: "string",
                   description: "JSON, as in the JSON body",

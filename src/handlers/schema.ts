@@ -166,6 +166,23 @@ const face = z.object({
     z.object({ label: z.enum(["woman", "man"]), score: share })
       .openapi("Gender"),
   ),
+  actionUnits: mayBeAbsent(
+    z.array(
+      z.object({
+        au: z.string().regex(/^AU\d\d$/),
+        name: z.string(),
+        score: share,
+        active: z.boolean(),
+      }).openapi("ActionUnit"),
+    ),
+  ),
+  actionUnitReference: mayBeAbsent(z.enum(["none", "provided", "running"])),
+  consistency: mayBeAbsent(
+    z.array(
+      z.object({ expression: expressionLabel, missing: z.array(z.string()) })
+        .openapi("Inconsistency"),
+    ),
+  ),
   trackId: mayBeAbsent(z.number().int().min(1)),
   explanation: mayBeAbsent(
     z.object({
@@ -247,7 +264,8 @@ export const JsonBodySchema = z.strictObject({
   }),
   neutral: z.string().min(1).optional().openapi({
     format: "byte",
-    description: "The same person with a relaxed face; not available yet",
+    description:
+      "The same person with a relaxed face: the reference for `actionUnits`. Its largest face serves the photo's largest face",
   }),
   options: OptionsSchema.optional(),
 }).openapi("AnalyzeRequest");

@@ -21,6 +21,7 @@ import {
   readFaces,
   readGraph,
 } from "./reading.ts";
+import { addUnits, type FoundFace, readUnits } from "./units_reading.ts";
 
 /** What the engine answers; the pipeline adds the request's id. */
 export type EngineAnswer = Omit<Analysis, "requestId"> & {
@@ -139,9 +140,7 @@ export function createEngine(parts: EngineParts): Engine {
     signal?: AbortSignal,
   ): Promise<EngineAnswer> {
     const clock = new Clock();
-    const header = bytes instanceof Uint8Array
-      ? readHeader(bytes, parts.limits)
-      : headerOf(bytes, parts.limits);
+    const header = open(bytes);
     const spec = models.get(plan.model), { handOver } = plan;
     const { faces, picture } = plan.input === "crop"
       ? await cropAsFace(bytes, header, spec, clock)
@@ -163,6 +162,20 @@ export function createEngine(parts: EngineParts): Engine {
       ? await clock.time(
         "classifyMs",
         () => readGender(faces, picture, context),
+      )
+      : undefined;
+    const units = plan.attributes.includes("actionUnits") && faces.length > 0
+      ? await readUnits(
+        models.forTask("actionUnits"),
+        {
+          faces,
+          picture,
+          ...(plan.neutral
+            ? { neutral: await findNeutral(plan.neutral, plan, clock, signal) }
+            : {}),
+        },
+        context,
+        clock,
       )
       : undefined;
     const method = plan.explain;
@@ -187,6 +200,7 @@ export function createEngine(parts: EngineParts): Engine {
           ...(gender ? { gender } : {}),
         }),
       );
+      if (units) await addUnits(answer.at(-1)!, index, units, plan, clock);
     }
     const { width, height } = header.upright;
     return {
@@ -236,6 +250,37 @@ export function createEngine(parts: EngineParts): Engine {
       chosen.forEach((crop, index) => crop.samples[name] = samples[index]!);
     }
     return chosen;
+  }
+
+  function open(image: Uint8Array | RawImage): ImageHeader {
+    return image instanceof Uint8Array
+      ? readHeader(image, parts.limits)
+      : headerOf(image, parts.limits);
+  }
+
+  /** The largest face of the neutral photo. */
+  async function findNeutral(
+    bytes: Uint8Array | RawImage,
+    plan: Plan,
+    clock: Clock,
+    signal: AbortSignal | undefined,
+  ): Promise<FoundFace> {
+    try {
+      const header = open(bytes);
+      const spec = models.forTask("actionUnits");
+      const { faces: [face], picture } = plan.input === "crop"
+        ? await cropAsFace(bytes, header, spec, clock)
+        : await findFaces(bytes, header, plan, clock, signal);
+      if (face) return { face, picture };
+    } catch (error) {
+      if (!(error instanceof PipelineError)) throw error;
+      const { code, message } = error;
+      throw new PipelineError(code, `neutral: ${message}`, { cause: error });
+    }
+    throw new PipelineError(
+      "no_face_in_neutral",
+      "The neutral photo shows no face: send one that does, or leave it out",
+    );
   }
 
   async function readGender(
@@ -307,5 +352,6 @@ export function createEngine(parts: EngineParts): Engine {
 }
 
 function needsExpression(plan: Plan): boolean {
-  return plan.attributes.includes("expression") || plan.explain !== "none";
+  return plan.attributes.includes("expression") ||
+    plan.explain !== "none" && plan.explain !== "difference";
 }

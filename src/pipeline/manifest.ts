@@ -9,6 +9,10 @@ export interface OutputSpec {
   shape?: (number | string)[];
   /** Class names in the output's order. */
   labels?: string[];
+  /** Score from which each label counts as found, where that is not one for all. */
+  thresholds?: number[];
+  /** By expression, the labels that nearly all such faces of the training set show. */
+  signatures?: Record<string, string[]>;
   /** `benchmark` marks a head that only serves comparisons. */
   role?: string;
 }

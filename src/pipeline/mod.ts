@@ -9,7 +9,7 @@ import { deferred } from "./deferred.ts";
 import { PipelineError } from "./error.ts";
 import { type ModelSpec, ModelStore } from "./manifest.ts";
 import { MODELS_URL, readModelFiles } from "./model_files.ts";
-import { type Plan, resolveOptions } from "./options.ts";
+import { type Plan, resolveOptions, withNeutral } from "./options.ts";
 import { type JobOptions, Pool, type PoolState } from "./pool.ts";
 import type { Detection, Tensor } from "./postprocess.ts";
 import { type GpuOptions, GpuRoute, type GpuState } from "./route.ts";
@@ -59,6 +59,8 @@ export interface CallOptions {
   signal?: AbortSignal;
   /** Echoed in the answer. @default {crypto.randomUUID()} */
   requestId?: string;
+  /** The same person with a relaxed face: the reference for action units. */
+  neutral?: Uint8Array;
   /** Milliseconds left for this call, where less than the pipeline's. */
   deadlineMs?: number;
   /**
@@ -167,7 +169,10 @@ export async function createPipeline(
       return route?.state;
     },
     async analyze(bytes, wanted = {}, call = {}) {
-      const plan = resolveOptions(wanted, models, model, route?.models);
+      const plan = withNeutral(
+        resolveOptions(wanted, models, model, route?.models),
+        call.neutral,
+      );
       const left = Math.min(deadlineMs, call.deadlineMs ?? deadlineMs);
       const follow = call.follow?.flatMap(toDetection) ?? [];
       if (follow.length > 0) plan.follow = follow;

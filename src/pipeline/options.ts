@@ -1,5 +1,6 @@
 import type { AnalyzeOptions, Attribute, ExplanationMethod } from "../types.ts";
 import { PipelineError } from "./error.ts";
+import type { RawImage } from "./image.ts";
 import type { ModelSpec, ModelStore } from "./manifest.ts";
 import type { Detection } from "./postprocess.ts";
 
@@ -15,6 +16,8 @@ export interface Plan {
   /** Of `labelSet`; absent when none was asked for. */
   coverage?: number;
   input: "photo" | "crop";
+  /** The same person's relaxed face, the reference for action units. */
+  neutral?: Uint8Array | RawImage;
   route: "auto" | "edge" | "gpu";
   /** Faces to be handed over for another machine to read; absent when none is. */
   handOver?: HandOver;
@@ -79,7 +82,13 @@ export function resolveOptions(
   }
   checkRoute(route, spec, remote, models);
   const explain = options.explain ?? "none";
-  if (explain !== "none" && !spec.explanations?.includes(explain)) {
+  if (explain === "difference") {
+    if (!attributes.includes("actionUnits")) {
+      throw unsupported(
+        "explain=difference shows what action units are read from: add actionUnits to attributes",
+      );
+    }
+  } else if (explain !== "none" && !spec.explanations?.includes(explain)) {
     const able = expressionModels(models)
       .filter((spec) => spec.explanations?.includes(explain)).map((spec) =>
         spec.name
@@ -157,6 +166,25 @@ function resolveAttributes(
   throw unsupported(
     `attributes=${missing} has no model here yet: use ${available.join(", ")}`,
   );
+}
+
+/**
+ * The plan with a neutral photo.
+ *
+ * @throws {PipelineError} `unsupported_option` when nothing asked for needs it, or it is needed and not there
+ */
+export function withNeutral(plan: Plan, neutral?: Plan["neutral"]): Plan {
+  if (neutral && !plan.attributes.includes("actionUnits")) {
+    throw unsupported(
+      "neutral serves attributes=actionUnits: add it to attributes, or leave neutral out",
+    );
+  }
+  if (!neutral && plan.explain === "difference") {
+    throw unsupported(
+      "explain=difference compares with a neutral photo: send neutral, or leave explain out",
+    );
+  }
+  return neutral ? { ...plan, neutral } : plan;
 }
 
 /** The models that `model` may name. */

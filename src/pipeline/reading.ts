@@ -6,7 +6,12 @@ import type { LocatedFace } from "./landmarks.ts";
 import { graphIo, type ModelSpec } from "./manifest.ts";
 import type { Plan } from "./options.ts";
 import { type Tensor, toLandmarks } from "./postprocess.ts";
-import { align, LANDMARK_ORDER, scaleInto } from "./preprocess.ts";
+import {
+  align,
+  type InputSpec,
+  LANDMARK_ORDER,
+  scaleInto,
+} from "./preprocess.ts";
 
 /** All faces of an image as one model sees them. */
 export interface AlignedFaces {
@@ -104,11 +109,12 @@ export async function readFaces(
   );
 }
 
-/** The model's input: every face's samples, scaled as the model wants them. */
-function batch(
+/** One of the model's inputs: every face's samples, scaled as the model wants them. */
+export function batch(
   { spec, samples }: Pick<AlignedFaces, "spec" | "samples">,
+  input: InputSpec = spec.inputs[0]!,
 ): Record<string, Tensor> {
-  const input = spec.inputs[0]!, length = samples[0]!.length;
+  const length = samples[0]!.length;
   const data = new Float32Array(samples.length * length);
   samples.forEach((face, index) =>
     scaleInto(face, input, data, index * length)

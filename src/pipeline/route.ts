@@ -15,6 +15,7 @@ import {
   RemoteError,
   type RemoteOptions,
 } from "./remote.ts";
+import { addConsistency } from "./units_reading.ts";
 
 /** A GPU server of the Open Inference Protocol, and what to use it for. */
 export interface GpuOptions extends RemoteOptions {
@@ -258,13 +259,17 @@ export class GpuRoute {
     clock: Clock,
     backend: "wasm" | "gpu",
   ): Promise<void> {
-    const others = plan.attributes.includes("gender")
-      ? [this.#parts.models.forTask("gender")]
-      : [];
+    const [gender, units] = (["gender", "actionUnits"] as const).map((task) =>
+      plan.attributes.includes(task)
+        ? this.#parts.models.forTask(task)
+        : undefined
+    );
+    const others = [gender, units].filter((spec) => spec !== undefined);
     for (const [index, crop] of crops.entries()) {
       const face = faces[crop.face]!, samples = crop.samples[spec.name]!;
       const facts = { spec, outputs, index, samples, plan, clock };
       Object.assign(face, await describeExpression(facts));
+      if (units) addConsistency(face, units.outputs[0]!);
       Object.assign(face.provenance, describeModel(spec, others), { backend });
     }
   }
@@ -296,7 +301,7 @@ export class GpuRoute {
   #has(name: string, { explain, coverage }: Plan): boolean {
     const { graphs, explanations, calibration } = this.#spec(name);
     return this.models.includes(name) &&
-      (explain === "none" ||
+      (explain === "none" || explain === "difference" ||
         (!graphs?.[explain] && (explanations ?? []).includes(explain))) &&
       (coverage === undefined || calibration?.conformal !== undefined);
   }

@@ -25,7 +25,7 @@ import { createEngine } from "../pipeline/engine.ts";
 import { PipelineError } from "../pipeline/error.ts";
 import type { RawImage } from "../pipeline/image.ts";
 import { type ModelSpec, ModelStore } from "../pipeline/manifest.ts";
-import { resolveOptions } from "../pipeline/options.ts";
+import { resolveOptions, withNeutral } from "../pipeline/options.ts";
 import { createOrtBackend, type Ort } from "../pipeline/ort_backend.ts";
 import { encodePng } from "../pipeline/png.ts";
 import type { Analysis, AnalyzeOptions, ImageLimits } from "../types.ts";
@@ -82,6 +82,8 @@ export interface AnalyzerOptions {
 
 /** What one offline analysis is to do. */
 export interface LocalAnalyzeOptions extends AnalyzeOptions {
+  /** The same person with a relaxed face: the reference for action units. */
+  neutral?: ImageInput;
   /** Ends it before its next model runs; it rejects with the signal's reason. */
   signal?: AbortSignal;
 }
@@ -130,11 +132,14 @@ export async function createAnalyzer(
 
   async function analyze(
     image: ImageInput,
-    { signal, ...wanted }: LocalAnalyzeOptions = {},
+    { signal, neutral, ...wanted }: LocalAnalyzeOptions = {},
   ): Promise<Analysis> {
     return await translated(async () => {
       checkRanges(wanted);
-      const plan = resolveOptions(wanted, models, model);
+      const plan = withNeutral(
+        resolveOptions(wanted, models, model),
+        neutral === undefined ? undefined : await read(neutral),
+      );
       const answer = await engine.analyze(await read(image), plan, signal);
       for (const { provenance } of answer.faces) provenance.backend = backend;
       return { requestId: newRequestId(), ...answer };

@@ -48,6 +48,7 @@ interface Recorded extends Terminal {
   lines: string[];
   errors: string[];
   asked: AnalyzeOptions[];
+  neutral: Uint8Array[];
   closed: number;
 }
 
@@ -58,14 +59,16 @@ function terminal(
     lines: [],
     errors: [],
     asked: [],
+    neutral: [],
     closed: 0,
     out: (text) => void recorded.lines.push(text),
     error: (text) => void recorded.errors.push(text),
     color: false,
     open: () =>
       Promise.resolve({
-        analyze: (_bytes, options = {}) => {
+        analyze: (_bytes, options = {}, call = {}) => {
           recorded.asked.push(options);
+          if (call.neutral) recorded.neutral.push(call.neutral);
           return analyze();
         },
         close: () => {
@@ -161,6 +164,18 @@ Deno.test("main() prints a pipeline error as one line with its code", async () =
       `${photo}: actionUnits has no model here yet (unsupported_option)`,
     ]);
     assert.ok(screen.asked[0]?.attributes?.includes("actionUnits"));
+  });
+});
+
+Deno.test("main() hands the neutral photo on, and names one that is not there", async () => {
+  await withPhoto(async (folder, photo) => {
+    const neutral = `${folder}/relaxed.png`;
+    await Deno.writeFile(neutral, Uint8Array.of(1, 2, 3));
+    const screen = terminal();
+    assert.equal(await main([photo, "--neutral", neutral], screen), 0);
+    assert.deepEqual(screen.neutral, [Uint8Array.of(1, 2, 3)]);
+    assert.equal(await main([photo, "--neutral", "/no/such.png"], screen), 1);
+    assert.deepEqual(screen.errors, ["/no/such.png: No such file"]);
   });
 });
 

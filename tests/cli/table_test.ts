@@ -107,3 +107,27 @@ Deno.test("formatAnalysis() uses colours only when asked, without moving columns
 Deno.test("formatAnalysis() says 1 face", () => {
   assert.match(formatAnalysis("a.png", analysis([face()])), / 1 face\n/);
 });
+
+Deno.test("formatAnalysis() adds the active action units where there are any, and says when no neutral was given", () => {
+  const unit = (au: string, active: boolean) => ({
+    au,
+    name: "",
+    score: active ? 0.9 : 0.1,
+    active,
+  });
+  const actionUnits = [
+    unit("AU06", true),
+    unit("AU09", false),
+    unit("AU12", true),
+  ];
+  const text = formatAnalysis(
+    "a.jpg",
+    analysis([
+      face({ actionUnits, actionUnitReference: "provided" }),
+      face({ actionUnits: [unit("AU09", false)], actionUnitReference: "none" }),
+    ]),
+  );
+  assert.match(text, /quality +action units\n/);
+  assert.match(text, /good +AU06 AU12\n/);
+  assert.match(text, /good +none \(no neutral\)\n/);
+});

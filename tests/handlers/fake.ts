@@ -1,6 +1,6 @@
 import { ModelStore, type Pipeline } from "../../src/pipeline/mod.ts";
 import { readModelFiles } from "../../src/pipeline/model_files.ts";
-import { resolveOptions } from "../../src/pipeline/options.ts";
+import { resolveOptions, withNeutral } from "../../src/pipeline/options.ts";
 import type { Analysis, AnalyzeOptions } from "../../src/types.ts";
 
 const MODEL = "expression_mini_xception";
@@ -10,6 +10,7 @@ const models = await ModelStore.open(readModelFiles());
 export interface Call {
   bytes: Uint8Array;
   options: AnalyzeOptions;
+  neutral: Uint8Array | undefined;
   requestId: string | undefined;
   deadlineMs: number | undefined;
 }
@@ -27,9 +28,9 @@ export function fakePipeline(
     state: undefined,
     // deno-lint-ignore require-await
     async analyze(bytes, options = {}, call = {}): Promise<Analysis> {
-      const { requestId, deadlineMs } = call;
-      calls.push({ bytes, options, requestId, deadlineMs });
-      resolveOptions(options, models, MODEL);
+      const { requestId, deadlineMs, neutral } = call;
+      calls.push({ bytes, options, neutral, requestId, deadlineMs });
+      withNeutral(resolveOptions(options, models, MODEL), neutral);
       return {
         requestId: requestId ?? "",
         image: { width: 64, height: 48, orientation: 1, type: "image/jpeg" },

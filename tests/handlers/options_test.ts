@@ -110,7 +110,7 @@ const UNSUPPORTED: [query: string, detail: RegExp][] = [
   ["attributes=expression,actionUnits", /actionUnits/],
   ["explain=gradCam", /gradCam.*expression_mini_xception.*evidence/],
   ["explain=attention", /attention.*evidence/],
-  ["explain=difference", /difference.*evidence/],
+  ["explain=difference", /difference.*add actionUnits/],
   ["format=aws", /format=aws.*mien/],
   ["format=deepface", /format=deepface.*mien/],
   ["format=human", /format=human.*mien/],

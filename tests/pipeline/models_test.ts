@@ -68,7 +68,14 @@ for (const spec of models.specs) {
           : Math.sin(i * 0.05) * 0.5,
     );
     await withBackend(async (backend) => {
-      const feeds = { [file.input.name]: { data, dims: file.input.shape } };
+      const { name: first, shape: dims } = file.input;
+      const feeds: Record<string, Tensor> = { [first]: { data, dims } };
+      for (const { name } of spec.inputs.filter(({ name }) => name !== first)) {
+        const half = length / 2, swapped = new Float32Array(length);
+        swapped.set(data.subarray(half));
+        swapped.set(data.subarray(0, half), half);
+        feeds[name] = { data: swapped, dims };
+      }
       const outputs = await backend.run(spec.name, feeds);
       for (const [name, expected] of Object.entries(file.outputs)) {
         assert.deepEqual([...outputs[name]!.dims], expected.shape);
@@ -105,9 +112,15 @@ for (const spec of models.specs) {
           data.set(images[image]!, place * length)
         );
         const dims = [order.length, ...shape];
-        return await backend.run(spec.name, {
-          [spec.inputs[0]!.name]: { data, dims },
-        });
+        return await backend.run(
+          spec.name,
+          Object.fromEntries(
+            spec.inputs.map(({ name }, i) => [
+              name,
+              { data: i === 0 ? data : data.map((value) => -value), dims },
+            ]),
+          ),
+        );
       }
       const alone = await Promise.all(images.map((_, image) => run([image])));
       const shuffled = images.map((_, i) => (i * 13 + 5) % 32);

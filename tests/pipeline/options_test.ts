@@ -72,7 +72,7 @@ const refused: [AnalyzeOptions, string, RegExp][] = [
   [
     { explain: "difference", model: auto },
     "unsupported_option",
-    /explain=difference.*evidence/,
+    /explain=difference.*add actionUnits/,
   ],
 ];
 
