@@ -151,6 +151,8 @@ const ANSWERS: [what: string, image: BodyInit, query: string, faces: number][] =
       "model=expression_mini_xception&explain=guidedBackprop",
       1,
     ],
+    ["Grad-CAM", PHOTO, "model=expression_patt_lite&explain=gradCam", 1],
+    ["attention", PHOTO, "model=expression_patt_lite&explain=attention", 1],
     ["attributes=quality", PHOTO, "attributes=quality", 1],
     ["attributes=landmarks", PHOTO, "attributes=landmarks", 1],
     ["explain=evidence", PHOTO, "explain=evidence", 1],

@@ -108,8 +108,8 @@ for (const [query, path] of REFUSED) {
 const UNSUPPORTED: [query: string, detail: RegExp][] = [
   ["attributes=actionUnits", /actionUnits.*expression.*quality/],
   ["attributes=expression,actionUnits", /actionUnits/],
-  ["explain=gradCam", /gradCam.*expression_mini_xception.*evidence/],
-  ["explain=attention", /attention.*evidence/],
+  ["explain=gradCam", /gradCam is not available.*expression_patt_lite/],
+  ["explain=attention", /attention is not available.*expression_patt_lite/],
   ["explain=difference", /difference.*add actionUnits/],
   ["format=aws", /format=aws.*mien/],
   ["format=deepface", /format=deepface.*mien/],

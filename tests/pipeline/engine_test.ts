@@ -339,6 +339,39 @@ Deno.test("analyze() explains by guided backpropagation, face by face", () =>
     assert.notDeepEqual(a, b);
   }));
 
+const PATT_LITE = { gradCam: 6, attention: 2, evidence: 2 } as const;
+for (const method of ["gradCam", "attention", "evidence"] as const) {
+  const side = PATT_LITE[method];
+  Deno.test(`analyze() explains PAtt-Lite by ${method}, face by face`, () =>
+    withEngine(async (engine) => {
+      const image = await astronaut();
+      const options = plan({ model: "expression_patt_lite", explain: method });
+      const two = remap(image, 1024, 512, (x, y, c) => {
+        const value = pixel(image, x % 512, y, c);
+        return x < 512 ? value : 0.6 * value;
+      });
+      const { faces } = await engine.analyze(await encodePng(two), options);
+      assert.equal(faces.length, 2);
+      for (const { explanation, provenance } of faces) {
+        assert.equal(provenance.model, "expression_patt_lite");
+        const { grid, label, ...rest } = explanation!;
+        assert.equal(rest.method, method);
+        assert.equal(typeof label, "string");
+        assert.deepEqual([grid.width, grid.height], [side, side]);
+        assert.equal(grid.values.length, side * side);
+        const raw = grid.values.map((v) =>
+          grid.min + v * (grid.max - grid.min)
+        );
+        if (method === "gradCam") assert.ok(grid.min >= 0 && grid.max > 0);
+        if (method === "attention") {
+          assert.ok(Math.abs(raw.reduce((a, b) => a + b) - 1) < 1e-4);
+        }
+      }
+      const [a, b] = faces.map((face) => face.explanation!.grid.values);
+      assert.notDeepEqual(a, b);
+    }));
+}
+
 Deno.test("analyze() of a crop skips detection and says so", () =>
   withEngine(async (engine) => {
     const { data } = { data: new Uint8Array(64 * 64).fill(99) };

@@ -190,6 +190,42 @@ for (const spec of models.specs.filter((spec) => spec.graphs?.guidedBackprop)) {
   });
 }
 
+interface MapGolden extends Omit<GraphGolden, "outputs"> {
+  outputs: { map: { shape: number[]; values: string } };
+}
+
+for (const spec of models.specs.filter((spec) => spec.graphs?.gradCam)) {
+  Deno.test(`${spec.name}: WASM gives Python's Grad-CAM, from the model's own features`, async () => {
+    const file = await golden<MapGolden>(
+      `models/${spec.name}/golden_grad_cam.json`,
+    );
+    const { shape, amplitude } = file.input, { map: expected } = file.outputs;
+    const data = Float32Array.from(
+      { length: shape.reduce((product, side) => product * side, 1) },
+      (_, i) => Math.sin(i * 0.05) * amplitude,
+    );
+    const bytes = Uint8Array.from(
+      atob(expected.values),
+      (letter) => letter.charCodeAt(0),
+    );
+    await withBackend(async (backend) => {
+      const feeds = { [spec.inputs[0]!.name]: { data, dims: shape } };
+      const { features } = await backend.run(spec.name, feeds);
+      const { map } = await backend.run(`${spec.name}#gradCam`, {
+        features: features!,
+        target: {
+          data: new Float32Array(file.target.values),
+          dims: file.target.shape,
+        },
+      });
+      assert.deepEqual([...map!.dims], expected.shape);
+      new Float32Array(bytes.buffer).forEach((value, i) =>
+        near(map!.data[i]!, value, file.tolerance, `cell ${i}`)
+      );
+    });
+  });
+}
+
 Deno.test("createWasmBackend() names a graph that is not there", () =>
   withBackend(async (backend) => {
     const { name } = models.forTask("expression");
