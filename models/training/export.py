@@ -28,6 +28,7 @@ import graph
 import half
 import manifest
 import prepare
+import task_expression
 import train
 import weights
 
@@ -143,10 +144,23 @@ def entry(name, net, module, model, file, state):
         "metrics": [],
         "license": "MIT",
         "dataLicense": task.DATA_LICENSE,
-        "source": f"trained by models/training/train.py {config['network']}: {state['step']} steps of a schedule of "
-        f"{config['epochs']} epochs, batch {config['batch']}, seed {config['seed']}"
-        + (f", from {Path(config['start']).parent.name}/{Path(config['start']).name}" if config.get("start") else ""),
+        "source": source(config, state["step"]),
     }
+
+
+def source(config, steps):
+    """How a run's weights came about, in a sentence."""
+    text = (
+        f"trained by models/training/train.py {config['network']}: {steps} steps of a schedule of "
+        f"{config['epochs']} epochs, batch {config['batch']}, seed {config['seed']}"
+    )
+    if config.get("start"):
+        text += f", from {Path(config['start']).parent.name}/{Path(config['start']).name}"
+    if config.get("teacher"):
+        with np.load(task_expression.teacher_file(config["teacher"])) as stored:
+            teachers = " and ".join(stored["teachers"].tolist())
+        text += f"; {config['teacher_weight']:.0%} of the loss from the answers of {teachers} (teach.py)"
+    return text
 
 
 def main(args):

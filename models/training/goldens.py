@@ -91,7 +91,14 @@ def model(entry):
         for name, value in zip(names, session.run(names, feeds))
     }
     formula = "sin(i * 0.05) * 0.5 as float32, i the flat index"
-    text = {"input": {"name": spec["name"], "shape": shape, "formula": formula}, "tolerance": 1e-4, "outputs": outputs}
+    # Runtimes round int8 differently: a step or two of 255.
+    largest = max(abs(value) for output in outputs.values() for value in output["values"])
+    tolerance = round(0.02 * largest, 4) if entry["precision"] == "int8" else 1e-4
+    text = {
+        "input": {"name": spec["name"], "shape": shape, "formula": formula},
+        "tolerance": tolerance,
+        "outputs": outputs,
+    }
     file.with_name("golden.json").write_text(json.dumps(text, indent=2) + "\n")
 
 
