@@ -69,6 +69,16 @@ export interface Expression extends Score<ExpressionLabel> {
    * on the validation split; empty where no class is likely enough to be needed for the rate.
    */
   labelSet?: ExpressionLabel[];
+  /**
+   * How little the model doubts this face, as the share of the validation split's faces that it
+   * doubts more, 0 to 1. Only from models whose own measure of it was found to beat the scores.
+   */
+  certainty?: number;
+  /**
+   * How near the face lies to others of its label, as the share of the validation split's faces that
+   * lie farther from theirs, 0 to 1. Only from models that learn such centres (DACL).
+   */
+  typicality?: number;
 }
 
 /** Perceived gender presentation; nothing about a person's identity. */

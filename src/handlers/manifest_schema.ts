@@ -15,6 +15,14 @@ const file = z.looseObject({
   outputs: z.array(z.string()).min(1).exactOptional(),
 });
 
+const percentiles = z.strictObject({
+  output: z.string(),
+  quantiles: z.array(z.number()).min(2).refine(
+    (values) => values.every((value, i) => i === 0 || value >= values[i - 1]!),
+    { message: "quantiles must ascend" },
+  ),
+});
+
 const entry = z.looseObject({
   name: z.string().regex(/^[a-z][a-z0-9_]*$/),
   version: z.string().regex(/^\d+\.\d+\.\d+$/),
@@ -54,10 +62,14 @@ const entry = z.looseObject({
     labels: z.array(z.string()).exactOptional(),
     thresholds: z.array(share).exactOptional(),
     signatures: z.record(z.string(), z.array(z.string())).exactOptional(),
+    explains: z.enum(EXPLANATIONS).exactOptional(),
     role: z.literal("benchmark").exactOptional(),
   })).min(1),
-  calibration: z.looseObject({ temperature: z.number().positive() })
-    .exactOptional(),
+  calibration: z.looseObject({
+    temperature: z.number().positive(),
+    certainty: percentiles.exactOptional(),
+    typicality: percentiles.exactOptional(),
+  }).exactOptional(),
   explanations: z.array(z.enum(EXPLANATIONS)).exactOptional(),
   graphs: z.record(z.string(), file).exactOptional(),
   variants: z.array(file).exactOptional(),

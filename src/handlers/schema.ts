@@ -160,6 +160,8 @@ const face = z.object({
       decision: z.enum(["certain", "uncertain"]),
       scores: z.array(score),
       labelSet: mayBeAbsent(z.array(expressionLabel)),
+      certainty: mayBeAbsent(share),
+      typicality: mayBeAbsent(share),
     }).openapi("Expression"),
   ),
   gender: mayBeAbsent(

@@ -6,6 +6,7 @@ import type {
   Score,
 } from "../types.ts";
 import type { Clock } from "./clock.ts";
+import { readCues } from "./cues.ts";
 import type { Scaled } from "./detect.ts";
 import { evidenceMap, explain, planeMap } from "./explain.ts";
 import { type RawImage, type Similarity, warp } from "./image.ts";
@@ -15,7 +16,7 @@ import type { Plan } from "./options.ts";
 import { labelSet, rank, roll, softmax, type Tensor } from "./postprocess.ts";
 import { unproject } from "./preprocess.ts";
 import { judgeQuality, QUALITY_SIDE } from "./quality.ts";
-import { type AlignedFaces, row } from "./reading.ts";
+import { type AlignedFaces, mapOutput, row } from "./reading.ts";
 
 /** What the gender model said of all faces. */
 export interface GenderReading {
@@ -118,12 +119,17 @@ export async function describeExpression(
     if (plan.coverage !== undefined && thresholds) {
       answer.expression.labelSet = labelSet(scores, thresholds, plan.coverage);
     }
+    Object.assign(
+      answer.expression,
+      readCues(spec, outputs, index, best.label),
+    );
   }
   const { explain: method } = plan;
   if (method !== "none" && spec.explanations?.includes(method)) {
-    const map = method === "evidence"
-      ? evidenceMap(outputs.evidence!, index, labels.indexOf(best.label))
-      : planeMap(outputs[method]!, index);
+    const output = outputs[mapOutput(spec, method)]!;
+    const map = output.dims[1] === labels.length
+      ? evidenceMap(output, index, labels.indexOf(best.label))
+      : planeMap(output, index);
     const { label } = best, side = Number(spec.inputs[0]!.shape[3]);
     answer.explanation = await clock.time(
       "explainMs",

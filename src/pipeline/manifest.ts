@@ -13,8 +13,18 @@ export interface OutputSpec {
   thresholds?: number[];
   /** By expression, the labels that nearly all such faces of the training set show. */
   signatures?: Record<string, string[]>;
+  /** The heatmap method that shows it, where the output is not called like the method. */
+  explains?: ExplanationMethod;
   /** `benchmark` marks a head that only serves comparisons. */
   role?: string;
+}
+
+/** An output served as a percentile of the validation split. */
+export interface Percentiles {
+  /** The output's name. */
+  output: string;
+  /** Its values there at equal steps of the share below them, from the least to the largest. */
+  quantiles: number[];
 }
 
 /** How logits become the scores that are served, fitted on one half of the validation split. */
@@ -23,7 +33,11 @@ export interface Calibration {
   temperature: number;
   /** Largest `1 - score` of a label set's classes, by the coverage that it gives. */
   conformal?: { method: "lac"; thresholds: Record<string, number> };
-  /** What the other half of the split says of both. */
+  /** The output that tells how little the model doubts a face; larger is surer. */
+  certainty?: Percentiles;
+  /** The output with the face's distance to every label's centre. */
+  typicality?: Percentiles;
+  /** What the other half of the split says of temperature and label sets. */
   measured?: unknown;
 }
 

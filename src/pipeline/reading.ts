@@ -84,15 +84,25 @@ export async function readGraph(
 
 /** The outputs of a model that an answer to a plan is made from. */
 export function neededOutputs(plan: Plan, spec: ModelSpec): readonly string[] {
+  const { certainty, typicality } = spec.calibration ?? {};
+  const cues = plan.attributes.includes("expression")
+    ? [certainty, typicality].flatMap((cue) => cue?.output ?? [])
+    : [];
   const { explain } = plan;
   if (explain === "none" || !spec.explanations?.includes(explain)) {
-    return ["logits"];
+    return ["logits", ...cues];
   }
   const further = spec.graphs?.[explain]
     ? graphIo(spec, explain).inputs
-    : [explain as string];
+    : [mapOutput(spec, explain)];
   const given = new Set(spec.outputs.map(({ name }) => name));
-  return ["logits", ...further.filter((name) => given.has(name))];
+  return ["logits", ...further.filter((name) => given.has(name)), ...cues];
+}
+
+/** Under which name a heatmap method's map is found: the output that explains so, or the method's own. */
+export function mapOutput(spec: ModelSpec, method: ExplanationMethod): string {
+  return spec.outputs.find(({ explains }) => explains === method)?.name ??
+    method;
 }
 
 /** Runs a model on all its aligned faces as one batch. */
