@@ -58,6 +58,8 @@ class Dacl(nn.Module):
     """`[B, 1, 64, 64]` in -1..1 -> evidence maps; `read` gives what DACL has beside them."""
 
     EXTRAS = ("embedding", "attention", "distances", "attentive_evidence")
+    EXPLANATIONS = ("attention",)
+    EXPLAINS = {"attentive_evidence": "attention"}
 
     def __init__(self, classes=15, pool=False, context="cheap"):
         super().__init__()

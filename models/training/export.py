@@ -107,6 +107,7 @@ def entry(name, net, module, model, file, state):
     task = train.task(module.TASK)
     facts = graph.describe(model)
     shapes = {o["name"]: o["shape"] for o in facts["outputs"]}
+    explains = getattr(net, "EXPLAINS", {})  # outputs that show another method than their name says
     stored = (v for v in net.state_dict().values() if v.dtype.is_floating_point)
     config = state["config"]
     return {
@@ -136,7 +137,11 @@ def entry(name, net, module, model, file, state):
                 | ({} if output == "logits" else {"role": "benchmark"})
                 for output, (_, labels, _) in task.HEADS.items()
             ),
-            *({"name": output, "shape": shapes[output]} for output in ("evidence", *getattr(net, "EXTRAS", ()))),
+            *(
+                {"name": output, "shape": shapes[output]}
+                | ({"explains": explains[output]} if output in explains else {})
+                for output in ("evidence", *getattr(net, "EXTRAS", ()))
+            ),
         ],
         "calibration": {},
         "explanations": ["evidence", *getattr(net, "EXPLANATIONS", ())],
