@@ -85,7 +85,16 @@ const ATTRIBUTES: [query: string, keys: string[]][] = [
   ["", ["expression"]],
   ["attributes=quality", ["quality"]],
   ["attributes=quality,landmarks", ["landmarks", "quality"]],
-  ["attributes=all", ["expression", "gender", "landmarks", "quality"]],
+  ["attributes=actionUnits", ["actionUnitReference", "actionUnits"]],
+  ["attributes=all", [
+    "actionUnitReference",
+    "actionUnits",
+    "consistency",
+    "expression",
+    "gender",
+    "landmarks",
+    "quality",
+  ]],
   ["attributes=quality&explain=evidence", ["explanation", "quality"]],
 ];
 

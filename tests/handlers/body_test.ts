@@ -5,6 +5,7 @@ import { fakePipeline } from "./fake.ts";
 import { base64, form, post, problem } from "./requests.ts";
 
 const PHOTO = fixture("gray.jpg");
+const NEUTRAL = fixture("rgba.png");
 const OPTIONS = { maxFaces: 3, attributes: ["quality"] };
 const TEXT = JSON.stringify(OPTIONS);
 const JSON_TYPE = { "content-type": "application/json" };
@@ -193,22 +194,37 @@ Deno.test("POST /v1/analyze refuses a part given twice", async () => {
   await problem(response, "invalid_request", /image.*twice/);
 });
 
-Deno.test("POST /v1/analyze refuses neutral by name in every form that has it", async () => {
+Deno.test("POST /v1/analyze hands a neutral on, in every form that has it", async () => {
+  const image = base64(PHOTO), neutral = base64(NEUTRAL);
+  const bodies: [BodyInit, HeadersInit][] = [
+    [form(PHOTO, { neutral: new Blob([NEUTRAL]) }), {}],
+    [json({ image, neutral }), JSON_TYPE],
+    [json({ image, neutral: `data:image/png;base64,${neutral}` }), JSON_TYPE],
+  ];
+  for (const [body, headers] of bodies) {
+    const pipeline = fakePipeline(), handler = createHandler({ pipeline });
+    const path = "/v1/analyze?attributes=actionUnits";
+    const response = await post(handler, path, body, headers);
+    assert.equal(response.status, 200, await response.text());
+    assert.deepEqual(pipeline.calls[0]!.bytes, PHOTO);
+    assert.deepEqual(pipeline.calls[0]!.neutral, NEUTRAL);
+  }
+});
+
+Deno.test("POST /v1/analyze refuses a neutral that nothing asked for needs", async () => {
   const handler = createHandler({ pipeline: fakePipeline() });
-  const image = base64(PHOTO);
-  for (
-    const response of [
-      await post(
-        handler,
-        "/v1/analyze",
-        form(PHOTO, { neutral: new Blob([PHOTO]) }),
-      ),
-      await post(
-        handler,
-        "/v1/analyze",
-        json({ image, neutral: image }),
-        JSON_TYPE,
-      ),
-    ]
-  ) await problem(response, "unsupported_option", /neutral/);
+  const body = form(PHOTO, { neutral: new Blob([NEUTRAL]) });
+  const response = await post(handler, "/v1/analyze", body);
+  await problem(response, "unsupported_option", /neutral.*actionUnits/);
+});
+
+Deno.test("POST /v1/analyze refuses a neutral that is no file, or no base64", async () => {
+  const handler = createHandler({ pipeline: fakePipeline() });
+  const path = "/v1/analyze?attributes=actionUnits";
+  const text = await post(handler, path, form(PHOTO, { neutral: "a face" }));
+  await problem(text, "invalid_request", /neutral/);
+  const body = json({ image: base64(PHOTO), neutral: "%%%" });
+  const wrong = await post(handler, path, body, JSON_TYPE);
+  const { errors } = await problem(wrong, "invalid_request", /neutral.*base64/);
+  assert.equal(errors?.[0]?.path, "neutral");
 });

@@ -106,8 +106,7 @@ for (const [query, path] of REFUSED) {
 }
 
 const UNSUPPORTED: [query: string, detail: RegExp][] = [
-  ["attributes=actionUnits", /actionUnits.*expression.*quality/],
-  ["attributes=expression,actionUnits", /actionUnits/],
+  ["attributes=actionUnits&explain=difference", /difference.*send neutral/],
   ["explain=gradCam", /gradCam is not available.*expression_patt_lite/],
   ["explain=attention", /attention is not available.*expression_patt_lite/],
   ["explain=difference", /difference.*add actionUnits/],

@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import {
   inconsistencies,
   toActionUnits,
+  UNIT_NAMES,
 } from "../../src/pipeline/action_units.ts";
 import type { Expression, ExpressionLabel } from "../../src/types.ts";
+import { models } from "./support.ts";
 
 const OUTPUT = {
   name: "logits",
@@ -40,4 +42,17 @@ Deno.test("inconsistencies() lists what goes with the expression and was not fou
   const both = toActionUnits([5, 5], OUTPUT);
   assert.deepEqual(inconsistencies(named("happiness"), both, OUTPUT), []);
   assert.deepEqual(inconsistencies(named("fear"), smile, OUTPUT), []);
+});
+
+Deno.test("every unit of the model has a name, a threshold within 0 and 1, and signatures speak of its units", () => {
+  const { labels, thresholds, signatures } = models.forTask("actionUnits")
+    .outputs[0]!;
+  for (const [index, au] of labels!.entries()) {
+    assert.ok(UNIT_NAMES[au], au);
+    assert.ok(thresholds![index]! > 0 && thresholds![index]! < 1, au);
+  }
+  assert.deepEqual(signatures!.happiness, ["AU06", "AU12"]);
+  for (const units of Object.values(signatures!)) {
+    assert.ok(units.every((au) => labels!.includes(au)));
+  }
 });

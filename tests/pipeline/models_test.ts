@@ -47,6 +47,11 @@ Deno.test("checkManifest() names the entry and the field that are wrong", () => 
   const { template: _, ...input } = models.forTask("expression").inputs[0]!;
   const bare = { ...models.forTask("expression"), inputs: [input] };
   assert.throws(() => checkManifest([bare]), /template/);
+  const units = models.forTask("actionUnits");
+  const [logits, ...others] = units.outputs;
+  const { thresholds: _t, ...open } = logits!;
+  const unsure = { ...units, outputs: [open, ...others] };
+  assert.throws(() => checkManifest([unsure]), /action_units.*threshold/);
 });
 
 for (const spec of models.specs) {
