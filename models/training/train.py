@@ -156,8 +156,7 @@ def train(args, data=None):
         print(f"resumed at step {step} of {total}")
 
     stop = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.append(True))
+    before = {n: signal.signal(n, lambda *_: stop.append(True)) for n in (signal.SIGTERM, signal.SIGINT)}
 
     def keep():
         save(
@@ -221,7 +220,9 @@ def train(args, data=None):
         with open(folder / "log.jsonl", "a") as log:
             log.write(json.dumps(report) + "\n")
         print(json.dumps(report), flush=True)
-    return ema.state
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    return None if stop else ema.state
 
 
 def vars_of(args):
