@@ -62,6 +62,22 @@ Deno.test({
 });
 
 Deno.test({
+  name: "demo: action units are read against the face that was kept as neutral",
+  ...IN_BROWSER,
+  fn: () =>
+    withDemo(async (page, site) => {
+      await page.locator("#file").setInputFiles(PHOTO.pathname);
+      await happyCard(page);
+      await page.locator("#units").check();
+      const units = page.locator("#faces .units").first();
+      await units.getByText("without a neutral face").waitFor();
+      await page.locator("#neutral").click();
+      await units.getByText("against your neutral face").waitFor();
+      assert.equal(analyses(site), 3);
+    }),
+});
+
+Deno.test({
   name: "demo: the webcam is followed over the stream, and stops when told",
   ...IN_BROWSER,
   fn: () =>
