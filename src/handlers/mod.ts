@@ -44,6 +44,7 @@ export {
   type ModelSpec,
   ModelStore,
   type OutputSpec,
+  type Percentiles,
   type Pipeline,
   type PipelineOptions,
   type PoolState,

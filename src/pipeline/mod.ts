@@ -23,6 +23,7 @@ export {
   type ModelSpec,
   ModelStore,
   type OutputSpec,
+  type Percentiles,
 } from "./manifest.ts";
 export type { CircuitState } from "./circuit.ts";
 export type { PoolState } from "./pool.ts";
