@@ -21,9 +21,14 @@ export async function download(_bench: Bench): Promise<Findings> {
         `node_modules/.deno/${folder}/node_modules/${name}/`,
         ROOT,
       );
-      return { name: `${name} ${version}`, bytes: await size(at) };
+      // A package for another platform is listed and not installed.
+      const there = await Deno.stat(at).then(() => true, () => false);
+      return {
+        name: `${name} ${version}`,
+        bytes: there ? await size(at) : 0,
+      };
     }),
-  );
+  ).then((all) => all.filter(({ bytes }) => bytes > 0));
   const manifest = new URL("models/manifest.json", ROOT);
   const models = (JSON.parse(await Deno.readTextFile(manifest)) as ModelSpec[])
     .map(({ name, bytes }) => ({ name, bytes }));

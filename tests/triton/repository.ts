@@ -3,7 +3,8 @@
  *
  *     deno run -A tests/triton/repository.ts FOLDER
  *
- * The configurations are those of `deno task triton:repository`, but for the backend.
+ * The configurations are those of `deno task triton:repository`, but for the backend and the patience:
+ * a busy CPU is no GPU.
  *
  * @module
  */
@@ -19,7 +20,11 @@ for (const file of written.filter((file) => file.endsWith("config.pbtxt"))) {
   const text = await Deno.readTextFile(config);
   await Deno.writeTextFile(
     config,
-    text.replace('backend: "onnxruntime"', 'backend: "python"'),
+    text.replace('backend: "onnxruntime"', 'backend: "python"')
+      .replace(
+        /(default_timeout_microseconds: )\d+/,
+        (_, name) => `${name}10000000`,
+      ),
   );
   await Deno.copyFile(
     new URL("model.py", import.meta.url),
