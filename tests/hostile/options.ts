@@ -52,7 +52,7 @@ const VALUES: Record<string, { good: unknown[]; bad: unknown[] }> = {
   route: { good: ["auto", "edge"], bad: ["", "cpu", "edge ", 1, null] },
   input: { good: ["photo"], bad: ["", "url", "crop\0", null] },
   format: { good: ["mien"], bad: ["", "xml", 3] },
-  model: { good: ["auto"], bad: ["", null, 5, "x".repeat(101)] },
+  model: { good: ["auto"], bad: ["", null, {}, "x".repeat(101)] },
 };
 
 /** Options that are well formed and yet not to be had, or only for some pictures. */
