@@ -5,6 +5,9 @@ import { MODELS_URL, readModelFiles } from "../pipeline/model_files.ts";
 /** Rows of a batch at most: an image may have 100 faces, and all of them go at once. */
 const MAX_BATCH = 128;
 
+/** Variants that a manifest may have. */
+const PRECISIONS = ["fp32", "fp16", "int8"];
+
 const USAGE =
   `Usage: deno task triton:repository <dir> [model...] [--precision fp16]
 
@@ -44,6 +47,7 @@ output [
 ${list(spec.outputs)}
 ]
 dynamic_batching {
+  preferred_batch_size: [ 4, 16, ${MAX_BATCH} ]
   max_queue_delay_microseconds: 2000
   default_queue_policy {
     timeout_action: REJECT
@@ -72,7 +76,7 @@ function sides(spec: ModelSpec, shape: readonly (number | string)[]): string {
  * Writes models into a repository's folder, which is made where it is missing.
  *
  * @returns The files written, relative to the folder.
- * @throws {RangeError} when a name is unknown, or its model has no file or varying shapes
+ * @throws {RangeError} when a name or precision is unknown, or a model has no file or varying shapes
  */
 export async function writeRepository(
   models: ModelStore,
@@ -84,6 +88,13 @@ export async function writeRepository(
     : models.specs.filter(({ task, file }) =>
       task === "expression" && file !== null
     );
+  if (precision !== undefined && !PRECISIONS.includes(precision)) {
+    throw new RangeError(
+      `Cannot write weights in ${precision}: it must be ${
+        PRECISIONS.join(", ")
+      }`,
+    );
+  }
   const written: string[] = [];
   for (const spec of specs) {
     const config = tritonConfig(spec);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readOnnx } from "../../src/cli/onnx.ts";
 import {
   tritonConfig,
   writeRepository,
@@ -53,7 +54,26 @@ Deno.test("writeRepository() writes every expression model as the manifest has i
         await Deno.readTextFile(`${folder}/${spec.name}/config.pbtxt`),
         tritonConfig(spec),
       );
+      const graph = readOnnx(bytes);
+      for (const list of ["inputs", "outputs"] as const) {
+        assert.deepEqual(
+          graph[list].map(({ name, shape }) => [name, ...shape.slice(1)])
+            .sort(),
+          spec[list].map(({ name, shape }) => [name, ...shape!.slice(1)])
+            .sort(),
+          `${spec.name}: the graph's ${list}, which its configuration names`,
+        );
+      }
     }
+  }));
+
+Deno.test("writeRepository() refuses a precision there is none of, and writes nothing", () =>
+  withFolder(async (folder) => {
+    await assert.rejects(
+      writeRepository(models, folder, { precision: "fp61" }),
+      /fp61: it must be fp32, fp16, int8/,
+    );
+    assert.deepEqual([...Deno.readDirSync(folder)], []);
   }));
 
 Deno.test("writeRepository() writes the models named, in the precision asked where there is one", () =>

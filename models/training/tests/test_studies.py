@@ -103,7 +103,6 @@ def test_tables_stand_between_their_markers():
     assert tables.fill(filled, {"patt_lite_ablation": report}) == filled
 
 
-@pytest.mark.skipif(not tables.FILE.exists(), reason="no docs here")
 def test_committed_tables_are_what_the_figures_give():
     text = tables.FILE.read_text()
     assert tables.fill(text, tables.reports()) == text
