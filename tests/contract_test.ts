@@ -93,8 +93,8 @@ Deno.test("every documented operation is served", async () => {
     const real = path.replace("{name}", "nobody").replace("{file}", "none");
     const init = { method: method.toUpperCase() };
     const response = await handler(request(real, init));
-    const { code } = await response.json();
-    assert.ok(!["not_found", "method_not_allowed"].includes(code), real);
+    const body = await response.text();
+    assert.doesNotMatch(body, /"code":"(not_found|method_not_allowed)"/, real);
   }
 });
 

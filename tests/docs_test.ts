@@ -62,7 +62,21 @@ Deno.test("docs name what the analyzer takes", async () => {
   }
 });
 
-for (const path of [...DOCS, "README.md"]) {
+Deno.test("docs/monitoring.md has every metric, and none that there is not", async () => {
+  const text = await Deno.readTextFile(new URL("docs/monitoring.md", ROOT));
+  const told = [...text.matchAll(/^\| `((?:mien|process)_\w+)`/gm)];
+  const written = [];
+  for (const name of ["metrics", "pipeline_metrics"]) {
+    const url = new URL(`src/handlers/${name}.ts`, ROOT);
+    const source = await Deno.readTextFile(url);
+    written.push(...source.matchAll(/"((?:mien|process)_\w+)"/g));
+  }
+  const names = (found: RegExpExecArray[]) => found.map(([, name]) => name);
+  assert.ok(told.length > 10);
+  assert.deepEqual(names(told).sort(), names(written).sort());
+});
+
+for (const path of [...DOCS, "docs/monitoring.md", "README.md"]) {
   Deno.test(`${path} links to files that are there`, async () => {
     const text = await Deno.readTextFile(new URL(path, ROOT));
     for (const [, link] of text.matchAll(/\]\(([^)#:]+)\)/g)) {

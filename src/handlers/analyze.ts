@@ -1,4 +1,4 @@
-import type { AnalyzeOptions } from "../types.ts";
+import type { Analysis, AnalyzeOptions } from "../types.ts";
 import type { Pipeline } from "../pipeline/mod.ts";
 import { readBody } from "./body.ts";
 import { RequestError } from "./problem.ts";
@@ -10,6 +10,8 @@ export interface AnalyzeSettings {
   pipeline: Pipeline;
   maxBodyBytes: number;
   deadlineMs: number;
+  /** Gets the answer before it is sent. */
+  answered(analysis: Analysis): void;
 }
 
 /** `POST /v1/analyze`: raw bytes, multipart or JSON in; an `Analysis` out. */
@@ -36,6 +38,7 @@ export async function analyze(
       ),
     },
   );
+  settings.answered(analysis);
   return Response.json(analysis, {
     headers: { "server-timing": serverTiming(analysis.timing) },
   });

@@ -13,6 +13,8 @@
  */
 import { type Context, Hono } from "hono";
 import { cors } from "hono/cors";
+import { matchedRoutes } from "hono/route";
+import type { Analysis } from "../types.ts";
 import type { Pipeline } from "../pipeline/mod.ts";
 import { checkKey, isOpenPath } from "./access.ts";
 import { analyze, parseQuery, toPipelineOptions } from "./analyze.ts";
@@ -24,6 +26,7 @@ import {
   serverMetadata,
   toOipError,
 } from "./infer.ts";
+import { Metrics } from "./metrics.ts";
 import { listModels, modelFile, showModel } from "./models.ts";
 import { openApiDocument } from "./openapi.ts";
 import { page, PAGE_PATHS } from "./pages.ts";
@@ -119,6 +122,7 @@ export function createHandler(options: HandlerOptions): Handler {
   const { pipeline, apiKeys = [], corsOrigins = [] } = options;
   const { maxBodyBytes = MAX_BODY_BYTES, deadlineMs = DEADLINE_MS } = options;
   const readiness = new Readiness(pipeline);
+  const metrics = new Metrics();
   const limiter = options.rateLimit
     ? new RateLimiter(options.rateLimit)
     : undefined;
@@ -161,15 +165,20 @@ export function createHandler(options: HandlerOptions): Handler {
       : crypto.randomUUID();
     c.set("requestId", requestId);
     const bytesIn = Number(c.req.header("content-length") ?? 0); // gone after an upgrade
+    metrics.arrived();
     await next();
     secure(c.res.headers);
     c.res.headers.set("x-request-id", requestId);
-    options.log?.({
-      requestId,
+    const entry = {
       method: c.req.method,
-      route: c.req.routePath,
+      route: routeOf(c),
       status: c.res.status,
       ms: performance.now() - start,
+    };
+    metrics.answered(entry);
+    options.log?.({
+      requestId,
+      ...entry,
       bytesIn,
       ...(c.error && c.res.status === 500
         ? { error: c.error.stack ?? String(c.error) }
@@ -206,7 +215,7 @@ export function createHandler(options: HandlerOptions): Handler {
     let caller = c.env?.info?.remoteAddr?.hostname ?? "unknown";
     if (apiKeys.length > 0) caller = await checkKey(c.req.raw, apiKeys);
     c.set("caller", caller);
-    const allowance = count(caller);
+    const allowance = c.req.path === "/metrics" ? undefined : count(caller);
     await next();
     if (allowance) {
       for (const [name, value] of Object.entries(rateHeaders(allowance))) {
@@ -225,17 +234,26 @@ export function createHandler(options: HandlerOptions): Handler {
       await checkKey(c.req.raw, apiKeys).then(() => true, () => false);
     return readyz(readiness, pipeline, options.settings ?? {}, detailed);
   });
+  app.get(
+    "/metrics",
+    () => metrics.response(pipeline, readiness.status === "ready"),
+  );
   app.get("/openapi.json", () => Response.json(document ??= openApiDocument()));
   app.post("/v1/analyze", (c) => {
     needReady();
-    const settings = { pipeline, maxBodyBytes, deadlineMs };
+    const settings = {
+      pipeline,
+      maxBodyBytes,
+      deadlineMs,
+      answered: (analysis: Analysis) => metrics.result(analysis),
+    };
     return analyze(c.req.raw, c.get("requestId"), settings);
   });
   app.get("/v1/stream", (c) => {
     needReady();
     const requestId = c.get("requestId"), caller = c.get("caller");
     const entry = { method: "GET", route: "/v1/stream" };
-    return openStream(c.req.raw, {
+    const response = openStream(c.req.raw, {
       requestId,
       options: toPipelineOptions(parseQuery(c.req.raw)),
     }, {
@@ -245,8 +263,11 @@ export function createHandler(options: HandlerOptions): Handler {
       corsOrigins,
       ...(options.signal ? { signal: options.signal } : {}),
       count: () => void count(caller),
-      ended: ({ code, ...summary }) =>
-        options.log?.({ ...entry, requestId, status: code, ...summary }),
+      answered: (answer) => metrics.result(answer),
+      ended: ({ code, ...summary }) => {
+        metrics.stream(-1);
+        options.log?.({ ...entry, requestId, status: code, ...summary });
+      },
       report: (error, requestId) =>
         options.log?.({
           ...entry,
@@ -259,6 +280,8 @@ export function createHandler(options: HandlerOptions): Handler {
             : String(error),
         }),
     });
+    metrics.stream(1);
+    return response;
   });
   app.get("/v1/models", () => listModels(pipeline.models));
   app.get(
@@ -312,9 +335,10 @@ export function createHandler(options: HandlerOptions): Handler {
   /** A failure in the words of the route's protocol. */
   function failed(error: unknown, c: Context): Response {
     const id = c.get("requestId") ?? crypto.randomUUID();
-    const problem = toProblem(error, id);
+    const problem = toProblem(error, id), said = describeProblem(error, id);
+    metrics.problem(said.code);
     return /^\/v2(\/|$)/.test(c.req.path)
-      ? toOipError(problem, describeProblem(error, id).detail)
+      ? toOipError(problem, said.detail)
       : problem;
   }
   app.notFound((c) => failed(missing(app, c), c));
@@ -323,6 +347,12 @@ export function createHandler(options: HandlerOptions): Handler {
     await Promise.resolve(); // lets a pipeline that is already ready be seen so
     return await app.fetch(request, { info: info ?? {} });
   };
+}
+
+/** The pattern of the route that a request is for, whoever answered it; `*` where there is none. */
+function routeOf(c: Context): string {
+  return matchedRoutes(c).findLast(({ method }) => method !== "ALL")?.path ??
+    "*";
 }
 
 /** 405 where another method would do, else 404. */

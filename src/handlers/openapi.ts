@@ -169,6 +169,22 @@ export function openApiDocument(): Record<string, unknown> {
       ...problems(401, 403, 404, 429),
     },
   });
+  registry.registerPath({
+    method: "get",
+    path: "/metrics",
+    operationId: "getMetrics",
+    summary: "Counts and times of the server, for Prometheus",
+    description:
+      "Text format 0.0.4. Where API keys are set it needs one; it never counts against a rate limit.",
+    security,
+    responses: {
+      200: {
+        description: "Every metric with its help",
+        content: { "text/plain": { schema: { type: "string" } } },
+      },
+      ...problems(401, 403, 429),
+    },
+  });
   const status = z.object({ status: z.string() });
   for (
     const [path, summary] of [["/healthz", "The process is up"], [

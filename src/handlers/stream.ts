@@ -15,6 +15,8 @@ export interface StreamSettings {
   signal?: AbortSignal;
   /** Counts one frame against the caller's limit; throws when there is none left. */
   count(): void;
+  /** Gets every answer before it is sent. */
+  answered(answer: Analysis | Problem): void;
   /** Called once when the stream is over. */
   ended(summary: StreamSummary): void;
   /** Gets the failures that are ours. */
@@ -103,6 +105,7 @@ function serve(
   const { pipeline, maxBodyBytes, deadlineMs, signal, count, report } =
     settings;
   const answer = (body: Analysis | Problem) => {
+    settings.answered(body);
     if (socket.readyState !== WebSocket.OPEN) return;
     socket.send(JSON.stringify(body));
     if (socket.bufferedAmount > MAX_UNREAD_BYTES) {

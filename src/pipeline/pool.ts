@@ -40,6 +40,8 @@ export interface PoolState {
   capacity: number;
   /** Workers that were ended or died, and were replaced. */
   replaced: number;
+  /** Jobs turned away because the queue was full. */
+  rejected: number;
 }
 
 interface Job {
@@ -84,6 +86,7 @@ export class Pool {
   readonly #idle: (() => void)[] = [];
   #nextId = 1;
   #replaced = 0;
+  #rejected = 0;
   #failures = 0;
   #closed = false;
 
@@ -109,6 +112,7 @@ export class Pool {
       waiting: this.#waiting.length,
       capacity: size * queue,
       replaced: this.#replaced,
+      rejected: this.#rejected,
     };
   }
 
@@ -160,6 +164,7 @@ export class Pool {
     const free = this.#slots.some((slot) => slot.ready && !slot.job);
     const full = !free && this.#waiting.length >= size * queue;
     if (full && !options.accepted) {
+      this.#rejected++;
       throw new PipelineError(
         "overloaded",
         "Every worker is busy and the queue is full: retry",

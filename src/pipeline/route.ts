@@ -33,6 +33,11 @@ export interface GpuState {
   circuits: Record<string, { state: CircuitState; opened: number }>;
   /** Requests sent. */
   requests: number;
+  /** How they ended; the caller's leaving counts as none of these. */
+  outcomes: Record<
+    "answered" | Exclude<Fallback["reason"], "circuit_open">,
+    number
+  >;
   /** Faces a GPU server answered. */
   faces: number;
   /** Faces for which it was asked because the edge was in doubt. */
@@ -74,6 +79,14 @@ export class GpuRoute {
   readonly #closing = new AbortController();
   readonly #count: Omit<GpuState, "circuits"> = {
     requests: 0,
+    outcomes: {
+      answered: 0,
+      refused: 0,
+      timeout: 0,
+      error: 0,
+      invalid_response: 0,
+      overloaded: 0,
+    },
     faces: 0,
     escalated: 0,
     fallbacks: {},
@@ -102,6 +115,7 @@ export class GpuRoute {
     return {
       circuits: Object.fromEntries(circuits),
       ...this.#count,
+      outcomes: { ...this.#count.outcomes },
       fallbacks: { ...this.#count.fallbacks },
     };
   }
@@ -242,8 +256,11 @@ export class GpuRoute {
         ));
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      return error instanceof RemoteError ? error.reason : "error";
+      const reason = error instanceof RemoteError ? error.reason : "error";
+      this.#count.outcomes[reason]++;
+      return reason;
     }
+    this.#count.outcomes.answered++;
     this.#count.faces += crops.length;
     await this.#merge(faces, crops, spec, outputs, plan, clock, "gpu");
     return null;

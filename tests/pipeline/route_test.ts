@@ -9,6 +9,15 @@ import { type Fault, type OipServer, startOipServer } from "../oip/server.ts";
 import { fixture, models, withBackend } from "./support.ts";
 
 const EDGE = "expression_mini_xception", OTHER = "expression_mien";
+/** No request of any outcome. */
+const NOTHING = {
+  answered: 0,
+  refused: 0,
+  timeout: 0,
+  error: 0,
+  invalid_response: 0,
+  overloaded: 0,
+};
 const photo = await fixture("astronaut.jpg");
 
 /** The edge's own answers, to compare with. */
@@ -99,6 +108,7 @@ Deno.test("route=gpu sends aligned crops in one request, never the photo", () =>
     assert.deepEqual(pipeline.gpu, {
       circuits: { [EDGE]: { state: "closed", opened: 0 } },
       requests: 1,
+      outcomes: { ...NOTHING, answered: 1 },
       faces: faces.length,
       escalated: 0,
       fallbacks: {},
@@ -168,7 +178,9 @@ for (const [fault, reason] of FAULTS) {
           faces,
           ranOn(await facesOf(alone, all), { escalated: true, fallback }),
         );
-        assert.deepEqual(pipeline.gpu!.fallbacks, { [reason]: faces.length });
+        const { fallbacks, outcomes } = pipeline.gpu!;
+        assert.deepEqual(fallbacks, { [reason]: faces.length });
+        assert.deepEqual(outcomes, { ...NOTHING, [reason]: 1 });
         await assert.rejects(
           facesOf(pipeline, { route: "gpu" }),
           (error: Error & { code?: string }) => {
