@@ -16,6 +16,7 @@ const COMMANDS: Record<ContenderName, string[]> = {
   "Mien, 1 Worker": ["--frozen", at("ours.ts"), "1"],
   "Mien, 2 Workers": ["--frozen", at("ours.ts"), "2"],
   "face-api": peer("face_api.ts"),
+  "Human": peer("human.ts"),
   "native": peer("native.ts", DEFAULT_MODEL),
 };
 

@@ -1,4 +1,5 @@
-import { compareFaces } from "./faces.ts";
+import { type Compared, compareFaces } from "./faces.ts";
+import { bars } from "./plot.ts";
 import { median, show, table } from "./report.ts";
 import {
   type Bench,
@@ -8,10 +9,17 @@ import {
 } from "./section.ts";
 import type { Reading } from "./serve.ts";
 
-const NAMES: ContenderName[] = ["Mien", "Mien, 1 Worker", "face-api", "native"];
+const NAMES: ContenderName[] = [
+  "Mien",
+  "Mien, 1 Worker",
+  "face-api",
+  "Human",
+  "native",
+];
+const PLOTTED: ContenderName[] = ["Mien", "face-api", "Human"];
 const STAGES = ["decodeMs", "detectMs", "alignMs", "classifyMs"];
 
-/** A photo's bytes to its faces: us, face-api, and our engine on native ONNX Runtime. */
+/** A photo's bytes to its faces: us, face-api, Human, and our engine on native ONNX Runtime. */
 export async function endToEnd(bench: Bench): Promise<Findings> {
   const { photos } = bench;
   const ms = new Map<string, number[]>(), readings = new Map<string, Reading>();
@@ -53,8 +61,8 @@ export async function endToEnd(bench: Bench): Promise<Findings> {
         show(least(`${name}, ${photo.name}`))
       }`
     ),
-    show(
-      middle(`face-api, ${photo.name}`) / middle(`Mien, ${photo.name}`),
+    ...["face-api", "Human"].map((name) =>
+      show(middle(`${name}, ${photo.name}`) / middle(`Mien, ${photo.name}`))
     ),
     show(middle(`Mien, ${photo.name}`) / middle(`native, ${photo.name}`)),
   ]);
@@ -65,7 +73,9 @@ export async function endToEnd(bench: Bench): Promise<Findings> {
     ),
     show(middle(`face-api, ${photo.name} decodeMs`)),
   ]);
-  const faces = compareFaces(photos, readings, ["Mien", "face-api"]);
+  const [faces, beside] = (["face-api", "Human"] as const).map((name) =>
+    compareFaces(photos, readings, ["Mien", name])
+  ) as [Compared, Compared];
   const peaks = await Promise.all(NAMES.map(async (name) => [
     name,
     show((await bench.contender(name)).peakMb),
@@ -88,11 +98,24 @@ export async function endToEnd(bench: Bench): Promise<Findings> {
         value: both("Mien", "native"),
         target: "≤ 2",
       },
+      {
+        name: "Human / Mien, bytes to faces, median over the photos",
+        value: both("Human", "Mien"),
+        target: "> 1",
+      },
       faces.ratio,
+      beside.ratio,
     ],
     markdown: [
       table(
-        ["photo", "faces", ...NAMES, "face-api / Mien", "Mien / native"],
+        [
+          "photo",
+          "faces",
+          ...NAMES,
+          "face-api / Mien",
+          "Human / Mien",
+          "Mien / native",
+        ],
         rows,
       ),
       "Stages, median ms; native columns are the same code on native ONNX Runtime:",
@@ -112,6 +135,7 @@ export async function endToEnd(bench: Bench): Promise<Findings> {
         stages,
       ),
       faces.markdown,
+      beside.markdown,
       "Peak resident memory, MB:",
       table(["process", "MB"], peaks),
     ].join("\n\n"),
@@ -121,6 +145,21 @@ export async function endToEnd(bench: Bench): Promise<Findings> {
         median(photos.map((photo) => middle(`${name}, ${photo.name}`))),
       ]),
     ),
-    data: { ms: Object.fromEntries(ms), faces: faces.data },
+    data: {
+      ms: Object.fromEntries(ms),
+      faces: faces.data,
+      besideHuman: beside.data,
+    },
+    plots: {
+      benchmarks: bars(
+        "A photo of 1920 px, bytes to expressions, one core, WASM",
+        "median ms",
+        PLOTTED,
+        photos.map((photo) => ({
+          name: `${photo.faces} faces`,
+          values: PLOTTED.map((name) => middle(`${name}, ${photo.name}`)),
+        })),
+      ),
+    },
   };
 }

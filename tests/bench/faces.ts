@@ -7,12 +7,19 @@ import type { FoundFace, Reading } from "./serve.ts";
 /** Overlap from which two boxes are of one face; different detectors frame faces differently. */
 const SAME = 0.3;
 
+/** What a comparison found. */
+export interface Compared {
+  ratio: Ratio;
+  markdown: string;
+  data: unknown;
+}
+
 /** Per photo: faces by eye, and of each contender how many it found, doubles, and what only it found. */
 export function compareFaces(
   photos: readonly Photo[],
   readings: ReadonlyMap<string, Reading>,
   names: readonly [string, string],
-): { ratio: Ratio; markdown: string; data: unknown } {
+): Compared {
   const overlaps = (a: FoundFace, b: FoundFace) => iou(a.box, b.box) >= SAME;
   const data = photos.map((photo) => {
     const [ours, theirs] = names.map((name) =>

@@ -5,17 +5,24 @@ export interface Flags {
   only: string[];
   /** An earlier results/bench.json. */
   compare: string | undefined;
+  /** Whether the report and its plots become docs/benchmarks.md. */
+  docs: boolean;
 }
 
 const USAGE = "Usage: deno task bench [--rounds N] [--quick] " +
-  "[--only name,name] [--compare old.json]";
+  "[--only name,name] [--compare old.json] [--docs]";
 
 /** Reads the command line. @throws {RangeError} with a usage line */
 export function parseFlags(
   args: readonly string[],
   sections: readonly string[],
 ): Flags {
-  const flags: Flags = { rounds: 15, only: [], compare: undefined };
+  const flags: Flags = {
+    rounds: 15,
+    only: [],
+    compare: undefined,
+    docs: false,
+  };
   for (let i = 0; i < args.length; i++) {
     const [name, inline] = args[i]!.split("=", 2) as [string, string?];
     const value = () => inline ?? args[++i] ?? fail(`${name} needs a value`);
@@ -23,6 +30,7 @@ export function parseFlags(
     else if (name === "--rounds") flags.rounds = Number(value());
     else if (name === "--only") flags.only = value().split(",");
     else if (name === "--compare") flags.compare = value();
+    else if (name === "--docs") flags.docs = true;
     else fail(`${name} is not an option`);
   }
   if (!(Number.isInteger(flags.rounds) && flags.rounds > 0)) {

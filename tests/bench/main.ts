@@ -1,7 +1,7 @@
 /**
- * The benchmark: Mien beside face-api and native ONNX Runtime, in one run.
+ * The benchmark: Mien beside face-api, Human and native ONNX Runtime, in one run.
  *
- *     deno task bench [--rounds N] [--quick] [--only name,name] [--compare old.json]
+ *     deno task bench [--rounds N] [--quick] [--only name,name] [--compare old.json] [--docs]
  *
  * @module
  */
@@ -11,15 +11,29 @@ import { download } from "./download.ts";
 import { endToEnd } from "./end_to_end.ts";
 import { parseFlags } from "./flags.ts";
 import { further } from "./further.ts";
+import { models } from "./models.ts";
+import { photoSizes } from "./photo_sizes.ts";
 import { samplePhotos } from "./photos.ts";
-import { describe, machine, progress, save, show, table } from "./report.ts";
+import { realTime } from "./real_time.ts";
+import {
+  describe,
+  machine,
+  progress,
+  publish,
+  save,
+  show,
+  table,
+} from "./report.ts";
 import type { Bench, Findings } from "./section.ts";
 import { sizes } from "./sizes.ts";
 import { throughput } from "./throughput.ts";
 
 const SECTIONS: Record<string, (bench: Bench) => Promise<Findings>> = {
   endToEnd,
+  photoSizes,
   further,
+  realTime,
+  models,
   throughput,
   cold,
   download,
@@ -88,7 +102,10 @@ async function main(): Promise<void> {
     figures,
     data,
   };
-  await save(["bench", ...flags.only].join("-"), result, markdown);
+  const plots = Object.assign({}, ...all.map(({ plots }) => plots));
+  const name = ["bench", ...flags.only].join("-");
+  await save(name, result, markdown, plots);
+  if (flags.docs) await publish(markdown, plots);
 }
 
 if (import.meta.main) await main();

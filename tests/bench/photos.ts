@@ -21,12 +21,35 @@ export function samplePhotos(): Photo[] {
   });
 }
 
+/** A photo scaled to a longest side, as a JPEG in results/. */
+export async function resized(photo: Photo, side: number): Promise<Photo> {
+  const bytes = await Deno.readFile(photo.path);
+  const bitmap = await createImageBitmap(new Blob([bytes]));
+  const scale = side / Math.max(bitmap.width, bitmap.height);
+  const [width, height] = [bitmap.width, bitmap.height].map((length) =>
+    Math.round(length * scale)
+  ) as [number, number];
+  const path = await saveScaled(bytes, `${side}_${photo.name}`, width, height);
+  return { name: `${width}x${height}`, path, faces: photo.faces };
+}
+
 /** A photo of the samples' size without a face: the coffee cup of the tests, enlarged. */
 export async function photoWithoutFace(): Promise<Photo> {
   const cup = new URL("../testdata/images/coffee.jpg", import.meta.url);
-  const [width, height] = [1920, 1280];
+  const bytes = await Deno.readFile(cup);
+  const path = await saveScaled(bytes, "no_face.jpg", 1920, 1280);
+  return { name: "no face", path, faces: 0 };
+}
+
+/** Writes a picture in another size and gives its path. */
+async function saveScaled(
+  bytes: Uint8Array<ArrayBuffer>,
+  name: string,
+  width: number,
+  height: number,
+): Promise<string> {
   const bitmap = await createImageBitmap(
-    new Blob([await Deno.readFile(cup)], { type: "image/jpeg" }),
+    new Blob([bytes], { type: "image/jpeg" }),
     { resizeWidth: width, resizeHeight: height, resizeQuality: "high" },
   );
   const canvas = new OffscreenCanvas(width, height);
@@ -34,7 +57,7 @@ export async function photoWithoutFace(): Promise<Photo> {
   const blob = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.9 });
   const folder = new URL("results/", import.meta.url);
   await Deno.mkdir(folder, { recursive: true });
-  const path = new URL("no_face.jpg", folder).pathname;
+  const path = new URL(name, folder).pathname;
   await Deno.writeFile(path, await blob.bytes());
-  return { name: "no face", path, faces: 0 };
+  return path;
 }

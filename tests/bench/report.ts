@@ -77,16 +77,45 @@ export function progress(text: string, end = false): void {
   Deno.stderr.writeSync(new TextEncoder().encode(line));
 }
 
-/** Writes a result as JSON and Markdown into results/, which is not committed. */
+/** Writes a result as JSON and Markdown, and its plots, into results/, which is not committed. */
 export async function save(
   name: string,
   result: unknown,
   markdown: string,
+  plots: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const folder = new URL("results/", import.meta.url);
   await Deno.mkdir(folder, { recursive: true });
   const json = JSON.stringify(result, null, 2) + "\n";
   await Deno.writeTextFile(new URL(`${name}.json`, folder), json);
   await Deno.writeTextFile(new URL(`${name}.md`, folder), markdown + "\n");
+  for (const [plot, svg] of Object.entries(plots)) {
+    await Deno.writeTextFile(new URL(`${plot}.svg`, folder), svg);
+  }
   console.error(`tests/bench/results/${name}.json and .md written`);
+}
+
+/** Makes a report and its plots the committed docs/benchmarks.md. */
+export async function publish(
+  markdown: string,
+  plots: Readonly<Record<string, string>>,
+): Promise<void> {
+  const docs = new URL("../../docs/", import.meta.url);
+  const pictures = Object.keys(plots).map((plot) => `![${plot}](${plot}.svg)`);
+  const [title, ...rest] = markdown.split("\n\n");
+  const page = [
+    "<!-- deno-fmt-ignore-file -->",
+    title,
+    "Written by `deno task bench --docs`, which measures all of it in one run: Mien beside " +
+    "[face-api](https://github.com/vladmandic/face-api) and [Human](https://github.com/vladmandic/human), both from npm " +
+    "and in WASM as their documentation sets them up without a browser, and beside the same code on native ONNX " +
+    "Runtime; one thread each, warm, taken in turn. Ratios first: they carry over to other machines better than " +
+    "milliseconds do.",
+    ...pictures,
+    ...rest,
+  ].join("\n\n");
+  await Deno.writeTextFile(new URL("benchmarks.md", docs), page + "\n");
+  for (const [plot, svg] of Object.entries(plots)) {
+    await Deno.writeTextFile(new URL(`${plot}.svg`, docs), svg);
+  }
 }

@@ -17,6 +17,8 @@ export interface Findings {
   figures: Record<string, number>;
   /** Everything measured. */
   data: unknown;
+  /** SVG documents by name. */
+  plots?: Record<string, string>;
 }
 
 /** What a section works with. */
@@ -34,6 +36,7 @@ export type ContenderName =
   | "Mien, 1 Worker"
   | "Mien, 2 Workers"
   | "face-api"
+  | "Human"
   | "native";
 
 /** Runs `task` for every item in turn, `rounds` times: A B A B. The first, unmeasured round warms up. */
