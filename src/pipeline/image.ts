@@ -190,7 +190,7 @@ function reduce(
   return { ...out, data };
 }
 
-/** Bilinear sampling of an unrotated map: one row weight per row, one column weight per column. */
+/** Bilinear sampling of an unrotated map: the two source rows of a row are mixed first, then its columns. */
 function sampleStraight(
   source: Planes,
   map: Similarity,
@@ -201,11 +201,15 @@ function sampleStraight(
 ): void {
   const { data, width: w, height: h } = source;
   const columns = new Int32Array(width), fractions = new Float64Array(width);
+  let first = width, end = 0;
   for (let u = 0; u < width; u++) {
     const x = map.a * u + map.tx;
     columns[u] = Math.floor(x);
     fractions[u] = x - columns[u]!;
+    if (x > -1 && x < w) [first, end] = [Math.min(first, u), u + 1];
   }
+  /** One column of black on either side of the row. */
+  const mixed = new Float64Array(w + 2);
   for (let plane = 0; plane < planes; plane++) {
     const base = plane * w * h;
     for (let v = 0; v < height; v++) {
@@ -215,19 +219,13 @@ function sampleStraight(
       if (upper === 0 && lower === 0) continue;
       const row = base + (upper === 0 ? 0 : yi) * w,
         next = base + (lower === 0 ? 0 : yi + 1) * w;
+      for (let x = 0; x < w; x++) {
+        mixed[x + 1] = upper * data[row + x]! + lower * data[next + x]!;
+      }
       const at = (plane * height + v) * width;
-      for (let u = 0; u < width; u++) {
-        const x = columns[u]!, fx = fractions[u]!;
-        let value = 0;
-        if (x >= 0 && x < w) {
-          value += (1 - fx) *
-            (upper * data[row + x]! + lower * data[next + x]!);
-        }
-        if (x + 1 >= 0 && x + 1 < w) {
-          value += fx *
-            (upper * data[row + x + 1]! + lower * data[next + x + 1]!);
-        }
-        out[at + u] = value;
+      for (let u = first; u < end; u++) {
+        const x = columns[u]! + 1, fx = fractions[u]!;
+        out[at + u] = (1 - fx) * mixed[x]! + fx * mixed[x + 1]!;
       }
     }
   }

@@ -258,12 +258,15 @@ async function startEngine(
   limits: ImageLimits,
   preload: string[],
 ): Promise<Runner> {
-  const [{ createEngine }, { decode }, { createWasmBackend }] = await Promise
-    .all([
+  const [{ createEngine }, { decode }, { createWasmBackend }, { loadCodec }] =
+    await Promise.all([
       import("./engine.ts"),
       import("./decode.ts"),
       import("./wasm.ts"),
+      import("./codecs.ts"),
     ]);
+  // Before ONNX Runtime, whose own compilation keeps what comes later waiting for a third of a second.
+  await loadCodec("jpeg");
   const engine = createEngine({
     models,
     backend: createWasmBackend(models),

@@ -132,6 +132,7 @@ export function scaleInto(
   for (let plane = 0; plane < planes; plane++) {
     const gain = 1 / (255 * spec.std[plane]!),
       bias = spec.mean[plane]! / spec.std[plane]!;
+    if (samples === into && gain === 1 && bias === 0) continue;
     for (let i = plane * area; i < (plane + 1) * area; i++) {
       into[offset + i] = samples[i]! * gain - bias;
     }

@@ -1,4 +1,5 @@
 import type { ImageLimits } from "../types.ts";
+import { loadCodec } from "./codecs.ts";
 import { decode } from "./decode.ts";
 import { createEngine, type Engine, type EngineAnswer } from "./engine.ts";
 import { PipelineError } from "./error.ts";
@@ -36,6 +37,8 @@ let engine: Engine;
 async function handle(request: Request): Promise<Reply> {
   if (request.kind === "start") {
     try {
+      // Before ONNX Runtime, whose own compilation keeps what comes later waiting for a third of a second.
+      await loadCodec("jpeg");
       const models = await ModelStore.open(readModelFiles(request.models));
       engine = createEngine({
         models,
