@@ -14,6 +14,7 @@ export interface Config {
   model: string | undefined;
   apiKeys: string[];
   rateLimit: number | undefined;
+  rateLimitStore: "memory" | "kv";
   corsOrigins: string[];
   maxBodyBytes: number;
   maxPixels: number;
@@ -47,6 +48,7 @@ export const VARIABLES: readonly string[] = [
   "MIEN_MODEL",
   "MIEN_API_KEYS",
   "MIEN_RATE_LIMIT",
+  "MIEN_RATE_LIMIT_STORE",
   "MIEN_CORS_ORIGINS",
   "MIEN_GPU_URL",
   "MIEN_GPU_TOKEN",
@@ -146,6 +148,10 @@ export function readConfig(
   );
   const model = value("MIEN_MODEL");
   if (model && !isModelName(model)) refuse("MIEN_MODEL", "one model name");
+  const rateLimitStore = value("MIEN_RATE_LIMIT_STORE") ?? "memory";
+  if (rateLimitStore !== "memory" && rateLimitStore !== "kv") {
+    refuse("MIEN_RATE_LIMIT_STORE", "memory or kv");
+  }
   const rateLimit = integer("MIEN_RATE_LIMIT", 0, 0, 1_000_000);
   return {
     port: integer("PORT", 8000, 0, 65_535),
@@ -164,6 +170,7 @@ export function readConfig(
       "SHA-256 hashes of keys, 64 lower-case hexadecimal digits each",
     ),
     rateLimit: rateLimit || undefined,
+    rateLimitStore,
     corsOrigins: list(
       "MIEN_CORS_ORIGINS",
       isOrigin,

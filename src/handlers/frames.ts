@@ -10,8 +10,8 @@ export interface FrameSettings {
   maxBodyBytes: number;
   /** Milliseconds from a frame's arrival to its answer. */
   deadlineMs: number;
-  /** Counts one frame against the caller's limit; throws when there is none left. */
-  count(): void;
+  /** Counts one frame against the caller's limit; rejects when there is none left. */
+  count(): Promise<void>;
   /** Gets each answer, exactly one for each frame. */
   answer(answer: Analysis | Problem): void;
   /** Gets the failures that are ours. */
@@ -62,7 +62,6 @@ export class Frames {
     const requestId = `${this.#id}-${++this.#received}`;
     try {
       const bytes = this.#check(data);
-      this.#settings.count();
       if (this.#waiting) this.#drop(this.#waiting);
       this.#waiting = { requestId, bytes, arrived: performance.now() };
       this.#running ??= this.#run();
@@ -110,6 +109,7 @@ export class Frames {
       const frame = this.#waiting;
       this.#waiting = undefined;
       try {
+        await this.#settings.count();
         const analysis = await this.#analyze(frame);
         if (!this.#ended.signal.aborted) this.#settings.answer(analysis);
       } catch (error) {

@@ -1,7 +1,7 @@
 import { createPipeline, DEFAULT_MODEL } from "../pipeline/mod.ts";
 import { readConfig, VARIABLES } from "./config.ts";
 import { checkManifest } from "./manifest_schema.ts";
-import { createHandler } from "./mod.ts";
+import { createHandler, openKvStore } from "./mod.ts";
 
 /** Milliseconds accepted work may go on after SIGINT or SIGTERM; the platform kills at 5,000. */
 const GRACE_MS = 4000;
@@ -16,6 +16,7 @@ async function main(): Promise<void> {
     memoryMib: Deno.systemMemoryInfo().total / 1024 / 1024,
   });
   const { apiKeys, gpuToken, ...settings } = config;
+  const store = config.rateLimitStore === "kv" ? openKvStore() : undefined;
   const pipeline = await createPipeline({
     workers: config.workers,
     queue: config.queue,
@@ -38,6 +39,8 @@ async function main(): Promise<void> {
     settings: { ...settings, apiKeys: apiKeys.length },
     signal: ending.signal,
     log: (entry) => console.log(JSON.stringify(entry)),
+    warn: (warning) => console.warn(JSON.stringify({ warning })),
+    ...(store ? { rateLimitStore: store } : {}),
     ...(config.rateLimit ? { rateLimit: config.rateLimit } : {}),
   });
   const server = Deno.serve({

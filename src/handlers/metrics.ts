@@ -58,12 +58,18 @@ export class Metrics {
     "mien_problems_total",
     "Requests and frames that were refused or failed, by error code.",
   );
+  readonly #storeFailures = new Counter(
+    "mien_rate_limit_store_failures_total",
+    "Times the store of the rate limits failed, after each of which this process counts by itself.",
+  );
   #inFlight = 0;
   #streams = 0;
 
   /** Every code starts at 0, so that its first rise can be seen. */
   constructor() {
-    this.#analyses.add({}, 0);
+    for (const counter of [this.#analyses, this.#storeFailures]) {
+      counter.add({}, 0);
+    }
     for (const backend of ["wasm", "gpu"]) this.#faces.add({ backend }, 0);
     for (const code of Object.keys(PROBLEMS)) this.#problems.add({ code }, 0);
   }
@@ -106,6 +112,11 @@ export class Metrics {
     this.#problems.add({ code });
   }
 
+  /** The store of the rate limits failed. */
+  storeFailed(): void {
+    this.#storeFailures.add();
+  }
+
   /** `GET /metrics`: everything, in Prometheus's text format. */
   response(pipeline: Pipeline, ready: boolean): Response {
     const text = writePrometheus([
@@ -138,6 +149,7 @@ export class Metrics {
       this.#faces.family,
       this.#stages.family,
       this.#problems.family,
+      this.#storeFailures.family,
       gauge(
         "process_resident_memory_bytes",
         "Memory the process occupies, Workers included.",

@@ -16,7 +16,8 @@ import { cors } from "hono/cors";
 import { matchedRoutes } from "hono/route";
 import type { Analysis } from "../types.ts";
 import type { Pipeline } from "../pipeline/mod.ts";
-import { checkKey, isOpenPath } from "./access.ts";
+import { isOpenPath } from "./access.ts";
+import { networkOf } from "./address.ts";
 import { analyze, parseQuery, toPipelineOptions } from "./analyze.ts";
 import { Readiness, readyz } from "./health.ts";
 import {
@@ -26,13 +27,19 @@ import {
   serverMetadata,
   toOipError,
 } from "./infer.ts";
+import { GUESSES_PER_MINUTE, KeyGuard } from "./key_guard.ts";
 import { Metrics } from "./metrics.ts";
 import { listModels, modelFile, showModel } from "./models.ts";
 import { openApiDocument } from "./openapi.ts";
 import { page, PAGE_PATHS } from "./pages.ts";
 import { describeProblem, RequestError, toProblem } from "./problem.ts";
-import { type Allowance, RateLimiter } from "./rate_limit.ts";
+import {
+  type Allowance,
+  MemoryRateLimiter,
+  type RateLimiter,
+} from "./rate_limit.ts";
 import { SDK_PATHS, sdkFile } from "./sdk.ts";
+import { type BucketStore, SharedRateLimiter } from "./shared_rate_limit.ts";
 import { openStream } from "./stream.ts";
 
 export {
@@ -54,6 +61,9 @@ export {
   type RemoteOptions,
   type Tensor,
 } from "../pipeline/mod.ts";
+export { type KvStore, openKvStore } from "./kv_store.ts";
+export type { Bucket } from "./rate_limit.ts";
+export type { BucketStore } from "./shared_rate_limit.ts";
 
 /** What a handler is made of; only the pipeline is needed. */
 export interface HandlerOptions {
@@ -63,6 +73,8 @@ export interface HandlerOptions {
   apiKeys?: readonly string[];
   /** Requests per minute and caller; absent means unlimited. */
   rateLimit?: number;
+  /** Where several processes count callers together; absent means that each counts for itself. */
+  rateLimitStore?: BucketStore;
   /** Origins that may call from a browser, or `*`. @default {[]} */
   corsOrigins?: readonly string[];
   /** Largest accepted body. @default {8_388_608} */
@@ -75,6 +87,8 @@ export interface HandlerOptions {
   signal?: AbortSignal;
   /** Gets one entry per request, and one per stream at its end: sizes and times, never content. */
   log?: (entry: LogEntry) => void;
+  /** Gets a sentence for the operator when something that can be done without fails. */
+  warn?: (sentence: string) => void;
 }
 
 /** One answered request. */
@@ -123,8 +137,11 @@ export function createHandler(options: HandlerOptions): Handler {
   const { maxBodyBytes = MAX_BODY_BYTES, deadlineMs = DEADLINE_MS } = options;
   const readiness = new Readiness(pipeline);
   const metrics = new Metrics();
-  const limiter = options.rateLimit
-    ? new RateLimiter(options.rateLimit)
+  const requests = options.rateLimit
+    ? limiter("requests", options.rateLimit)
+    : undefined;
+  const keys = apiKeys.length > 0
+    ? new KeyGuard(apiKeys, limiter("keys", GUESSES_PER_MINUTE))
     : undefined;
   const app = new Hono<
     {
@@ -134,9 +151,22 @@ export function createHandler(options: HandlerOptions): Handler {
   >();
   let document: Record<string, unknown> | undefined;
 
+  function limiter(name: string, perMinute: number): RateLimiter {
+    const { rateLimitStore: store } = options;
+    if (!store) return new MemoryRateLimiter(perMinute);
+    return new SharedRateLimiter(perMinute, {
+      name,
+      store,
+      warn(sentence) {
+        metrics.storeFailed();
+        options.warn?.(sentence);
+      },
+    });
+  }
+
   /** Takes one request, or one frame, off a caller's limit. */
-  function count(caller: string): Allowance | undefined {
-    const allowance = limiter?.take(caller);
+  async function count(caller: string): Promise<Allowance | undefined> {
+    const allowance = await requests?.take(caller);
     if (!allowance || allowance.allowed) return allowance;
     throw new RequestError(
       "rate_limited",
@@ -212,10 +242,12 @@ export function createHandler(options: HandlerOptions): Handler {
   }
   app.use(async (c, next) => {
     if (isOpenPath(c.req.path)) return await next();
-    let caller = c.env?.info?.remoteAddr?.hostname ?? "unknown";
-    if (apiKeys.length > 0) caller = await checkKey(c.req.raw, apiKeys);
+    const network = networkOf(c.env?.info?.remoteAddr?.hostname);
+    const caller = await keys?.check(c.req.raw, network) ?? network;
     c.set("caller", caller);
-    const allowance = c.req.path === "/metrics" ? undefined : count(caller);
+    const allowance = c.req.path === "/metrics"
+      ? undefined
+      : await count(caller);
     await next();
     if (allowance) {
       for (const [name, value] of Object.entries(rateHeaders(allowance))) {
@@ -230,8 +262,9 @@ export function createHandler(options: HandlerOptions): Handler {
   }
   app.get("/healthz", () => Response.json({ status: "ok" }));
   app.get("/readyz", async (c) => {
-    const detailed = apiKeys.length === 0 ||
-      await checkKey(c.req.raw, apiKeys).then(() => true, () => false);
+    const network = networkOf(c.env?.info?.remoteAddr?.hostname);
+    const detailed = !keys ||
+      await keys.check(c.req.raw, network).then(() => true, () => false);
     return readyz(readiness, pipeline, options.settings ?? {}, detailed);
   });
   app.get(
@@ -262,7 +295,7 @@ export function createHandler(options: HandlerOptions): Handler {
       deadlineMs,
       corsOrigins,
       ...(options.signal ? { signal: options.signal } : {}),
-      count: () => void count(caller),
+      count: async () => void await count(caller),
       answered: (answer) => metrics.result(answer),
       ended: ({ code, ...summary }) => {
         metrics.stream(-1);

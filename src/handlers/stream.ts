@@ -13,8 +13,8 @@ export interface StreamSettings {
   corsOrigins: readonly string[];
   /** Ends the stream once the frames it took are answered. */
   signal?: AbortSignal;
-  /** Counts one frame against the caller's limit; throws when there is none left. */
-  count(): void;
+  /** Counts one frame against the caller's limit; rejects when there is none left. */
+  count(): Promise<void>;
   /** Gets every answer before it is sent. */
   answered(answer: Analysis | Problem): void;
   /** Called once when the stream is over. */

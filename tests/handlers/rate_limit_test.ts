@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { createHandler } from "../../src/handlers/mod.ts";
-import { RateLimiter } from "../../src/handlers/rate_limit.ts";
+import { MemoryRateLimiter } from "../../src/handlers/rate_limit.ts";
 import { fakePipeline } from "./fake.ts";
 import { get, problem, request } from "./requests.ts";
 
 function limiter(perMinute: number) {
   const clock = { now: 1000 };
-  return { clock, limits: new RateLimiter(perMinute, () => clock.now) };
+  return { clock, limits: new MemoryRateLimiter(perMinute, () => clock.now) };
 }
 
-Deno.test("RateLimiter allows a minute's requests at once and then none", () => {
+Deno.test("MemoryRateLimiter allows a minute's requests at once and then none", () => {
   const { limits } = limiter(3);
   const taken = [1, 2, 3, 4].map(() => limits.take("a"));
   assert.deepEqual(taken.map((a) => a.allowed), [true, true, true, false]);
@@ -18,7 +18,7 @@ Deno.test("RateLimiter allows a minute's requests at once and then none", () => 
   assert.ok(taken.every((a) => a.limit === 3));
 });
 
-Deno.test("RateLimiter refills evenly, and a refused request costs nothing", () => {
+Deno.test("MemoryRateLimiter refills evenly, and a refused request costs nothing", () => {
   const { clock, limits } = limiter(6);
   for (let i = 0; i < 6; i++) limits.take("a");
   clock.now += 9_999;
@@ -29,7 +29,7 @@ Deno.test("RateLimiter refills evenly, and a refused request costs nothing", () 
   assert.equal(limits.take("a").allowed, false);
 });
 
-Deno.test("RateLimiter never saves up more than a minute's requests", () => {
+Deno.test("MemoryRateLimiter never saves up more than a minute's requests", () => {
   const { clock, limits } = limiter(2);
   limits.take("a");
   clock.now += 3_600_000;
@@ -37,14 +37,14 @@ Deno.test("RateLimiter never saves up more than a minute's requests", () => {
   assert.deepEqual(allowed, [true, true, false]);
 });
 
-Deno.test("RateLimiter counts callers apart", () => {
+Deno.test("MemoryRateLimiter counts callers apart", () => {
   const { limits } = limiter(1);
   assert.equal(limits.take("a").allowed, true);
   assert.equal(limits.take("b").allowed, true);
   assert.equal(limits.take("a").allowed, false);
 });
 
-Deno.test("RateLimiter forgets the caller idle longest past 10,000", () => {
+Deno.test("MemoryRateLimiter forgets the caller idle longest past 10,000", () => {
   const { limits } = limiter(1);
   limits.take("first");
   for (let i = 0; i < 9_999; i++) limits.take(`caller ${i}`);
