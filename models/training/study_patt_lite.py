@@ -4,6 +4,7 @@
     python study_patt_lite.py ablation      # four arms, three seeds
     python study_patt_lite.py layers        # where MobileNet is cut, times the size of a patch
     python study_patt_lite.py patches       # learned patch extraction against attention over plain patches
+    python study_patt_lite.py sizes         # the input's side, for tiles of 48 pixels
     python study_patt_lite.py ckplus        # the four arms on CK+, ten folds by subject
 
 Reduced on purpose, and the same for all arms of a study: a fixed subset, few epochs, no augmentation, the lower part of
@@ -37,6 +38,7 @@ STILL = 11  # units held still where the rest is fine-tuned: through the fifth b
 MODEL = "expression_patt_lite"
 SUBSET, EPOCHS, BATCH, RATE = 4000, 4, 32, 1e-3
 SEEDS = [1, 2, 3]
+SIDES = (64, 96, 112, 128, 224)
 ARMS = {
     "truncated MobileNet": {},
     "+ patch extraction": {"patches": 2},
@@ -93,19 +95,19 @@ class Arm(nn.Module):
 
 
 @torch.no_grad()
-def maps(units, images, batch=256):
-    """What the units give for gray tiles, in half precision."""
+def maps(units, images, size=patt_lite.SIZE, batch=128):
+    """What the units give for gray tiles at a side of `size`, in half precision."""
     net = nn.Sequential(*units).eval().to(memory_format=torch.channels_last)
     parts = []
     for some in images.split(batch):
-        x = augment.normalise(augment.plain(some, patt_lite.SIZE)).contiguous(memory_format=torch.channels_last)
+        x = augment.normalise(augment.plain(some, size)).contiguous(memory_format=torch.channels_last)
         parts.append(net(x).half())
     return torch.cat(parts)
 
 
-def imagenet_units():
+def imagenet_units(size=patt_lite.SIZE):
     """All of MobileNet for gray pictures, and each unit's channels and side."""
-    units, shapes = mobilenet.units(patt_lite.SIZE, planes=1)
+    units, shapes = mobilenet.units(size, planes=1)
     whole = nn.Module()
     whole.trunk = nn.Sequential(*units)
     patt_lite.start(whole)
@@ -155,11 +157,11 @@ def served_trunk():
     return net.trunk, entry["weights"]["sha256"]
 
 
-def fer(args, units):
+def fer(args, units, size=patt_lite.SIZE):
     """Training subset and valid of FER2013 as maps."""
-    data = task_expression.Expression("train", patt_lite.SIZE, args.data, args.subset)
-    valid = task_expression.Expression("valid", patt_lite.SIZE, args.data)
-    return data, maps(units, data.images), valid, maps(units, valid.images)
+    data = task_expression.Expression("train", size, args.data, args.subset)
+    valid = task_expression.Expression("valid", size, args.data)
+    return data, maps(units, data.images, size), valid, maps(units, valid.images, size)
 
 
 def leak(args):
@@ -191,10 +193,10 @@ def leak(args):
     return {"trunk": sha256, "n": counts, "rows": rows}
 
 
-def compare(args, arms, cut=patt_lite.CUT):
+def compare(args, arms, cut=patt_lite.CUT, size=patt_lite.SIZE):
     """Accuracy on both label sets of arms that are fine-tuned from ImageNet above the part held still."""
-    units, shapes = imagenet_units()
-    data, inputs, valid, tests = fer(args, units[:STILL])
+    units, shapes = imagenet_units(size)
+    data, inputs, valid, tests = fer(args, units[:STILL], size)
     rows = []
     for name, options in arms.items():
         options = dict(options)
@@ -233,6 +235,33 @@ def patches(args):
         "every cell a patch, attention over 6x6": {"attention": "cells"},
     }
     return compare(args, arms)
+
+
+def sizes(args):
+    """The whole model at several input sides, its patches as large as to be four by four."""
+    reports = []
+    for size in SIDES:
+        side = mobilenet.units(size)[1][patt_lite.CUT - 1][1]
+        million = round(multiply_adds(patt_lite.PattLite(size=size), size) / 1e6)
+        options = {"patches": -(-side // patt_lite.GRID), "attention": "image"}
+        reports.append(compare(args, {f"{size} pixels, {million} million multiply-adds": options}, size=size))
+    return {"n": reports[0]["n"], "rows": [row for report in reports for row in report["rows"]]}
+
+
+def multiply_adds(net, size):
+    """Of the convolutions, for one picture."""
+    total = 0
+
+    def count(module, _, out):
+        nonlocal total
+        total += module.weight.numel() * out.shape[2] * out.shape[3]
+
+    hooks = [m.register_forward_hook(count) for m in net.modules() if isinstance(m, nn.Conv2d)]
+    with torch.no_grad():
+        net.eval()(torch.zeros(1, 1, size, size))
+    for hook in hooks:
+        hook.remove()
+    return total
 
 
 def folds(subjects, count=10):
@@ -276,7 +305,7 @@ def ckplus(args):
     }
 
 
-STUDIES = {f.__name__: f for f in (leak, ablation, layers, patches, ckplus)}
+STUDIES = {f.__name__: f for f in (leak, ablation, layers, patches, sizes, ckplus)}
 
 
 def main(args):
