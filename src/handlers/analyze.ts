@@ -1,15 +1,13 @@
 import type { Analysis, AnalyzeOptions } from "../types.ts";
 import type { Pipeline } from "../pipeline/mod.ts";
-import { readBody } from "./body.ts";
+import { type BodySettings, readBody } from "./body.ts";
 import { RequestError } from "./problem.ts";
 import { JsonBodySchema, OptionsSchema, type ParsedOptions } from "./schema.ts";
 import type { z } from "zod";
 
 /** What an analysis needs of the server's settings. */
-export interface AnalyzeSettings {
+export interface AnalyzeSettings extends BodySettings {
   pipeline: Pipeline;
-  maxBodyBytes: number;
-  deadlineMs: number;
   /** Gets the answer before it is sent. */
   answered(analysis: Analysis): void;
 }
@@ -21,8 +19,7 @@ export async function analyze(
   settings: AnalyzeSettings,
 ): Promise<Response> {
   const arrived = performance.now();
-  const timeout = AbortSignal.timeout(settings.deadlineMs);
-  const body = await readBody(request, settings.maxBodyBytes, timeout);
+  const body = await readBody(request, settings);
   const { image, neutral, options } = await parse(request, body);
   const query = parseQuery(request);
   const analysis = await settings.pipeline.analyze(

@@ -11,7 +11,7 @@ import {
 } from "../pipeline/oip.ts";
 import type { Tensor } from "../pipeline/postprocess.ts";
 import { VERSION } from "../version.ts";
-import { readBody } from "./body.ts";
+import { type BodySettings, readBody } from "./body.ts";
 import { inflate } from "./inflate.ts";
 import { RequestError } from "./problem.ts";
 
@@ -21,10 +21,8 @@ const ONLY_VERSION = "1";
 const MAX_BATCH = 100;
 
 /** What an inference needs of the server's settings. */
-export interface InferSettings {
+export interface InferSettings extends BodySettings {
   pipeline: Pipeline;
-  maxBodyBytes: number;
-  deadlineMs: number;
 }
 
 /** `GET /v2`: who answers, and that raw tensors are taken. */
@@ -84,8 +82,7 @@ export async function infer(
   const arrived = performance.now();
   const { pipeline, maxBodyBytes, deadlineMs } = settings;
   const spec = findModel(pipeline.models, name, version);
-  const timeout = AbortSignal.timeout(deadlineMs);
-  const packed = await readBody(request, maxBodyBytes, timeout);
+  const packed = await readBody(request, settings);
   const body = await inflate(
     packed,
     request.headers.get("content-encoding"),

@@ -5,6 +5,8 @@ import { createHandler, openKvStore } from "./mod.ts";
 
 /** Milliseconds accepted work may go on after SIGINT or SIGTERM; the platform kills at 5,000. */
 const GRACE_MS = 4000;
+/** Milliseconds more for answers to reach their clients. */
+const LAST_WORDS_MS = 500;
 
 /** Starts the server; the environment is read here and nowhere else. */
 async function main(): Promise<void> {
@@ -69,9 +71,11 @@ async function main(): Promise<void> {
     if (stopping) return;
     stopping = true;
     ending.abort();
-    const drained = server.shutdown();
-    await pipeline.close(GRACE_MS);
-    await Promise.race([drained, new Promise((done) => setTimeout(done, 500))]);
+    const late = new Promise((done) =>
+      setTimeout(done, GRACE_MS + LAST_WORDS_MS)
+    );
+    const closed = Promise.all([server.shutdown(), pipeline.close(GRACE_MS)]);
+    await Promise.race([closed, late]);
     Deno.exit(0);
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) {

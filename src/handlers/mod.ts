@@ -83,7 +83,10 @@ export interface HandlerOptions {
   deadlineMs?: number;
   /** Effective settings for `/readyz`; must hold no secrets. */
   settings?: Record<string, unknown>;
-  /** Ends open streams, once their last frames are answered, when the server is to stop. */
+  /**
+   * Aborts when the server is to stop: open streams end once their last frames are answered, and
+   * a body still on its way is answered 503.
+   */
   signal?: AbortSignal;
   /** Gets one entry per request, and one per stream at its end: sizes and times, never content. */
   log?: (entry: LogEntry) => void;
@@ -135,6 +138,13 @@ const GONE = new RequestError(
 export function createHandler(options: HandlerOptions): Handler {
   const { pipeline, apiKeys = [], corsOrigins = [] } = options;
   const { maxBodyBytes = MAX_BODY_BYTES, deadlineMs = DEADLINE_MS } = options;
+  const { signal } = options;
+  const settings = {
+    pipeline,
+    maxBodyBytes,
+    deadlineMs,
+    ...(signal ? { signal } : {}),
+  };
   const readiness = new Readiness(pipeline);
   const metrics = new Metrics();
   const requests = options.rateLimit
@@ -274,13 +284,8 @@ export function createHandler(options: HandlerOptions): Handler {
   app.get("/openapi.json", () => Response.json(document ??= openApiDocument()));
   app.post("/v1/analyze", (c) => {
     needReady();
-    const settings = {
-      pipeline,
-      maxBodyBytes,
-      deadlineMs,
-      answered: (analysis: Analysis) => metrics.result(analysis),
-    };
-    return analyze(c.req.raw, c.get("requestId"), settings);
+    const answered = (analysis: Analysis) => metrics.result(analysis);
+    return analyze(c.req.raw, c.get("requestId"), { ...settings, answered });
   });
   app.get("/v1/stream", (c) => {
     needReady();
@@ -290,11 +295,8 @@ export function createHandler(options: HandlerOptions): Handler {
       requestId,
       options: toPipelineOptions(parseQuery(c.req.raw)),
     }, {
-      pipeline,
-      maxBodyBytes,
-      deadlineMs,
+      ...settings,
       corsOrigins,
-      ...(options.signal ? { signal: options.signal } : {}),
       count: async () => void await count(caller),
       answered: (answer) => metrics.result(answer),
       ended: ({ code, ...summary }) => {
@@ -356,7 +358,6 @@ export function createHandler(options: HandlerOptions): Handler {
     app.post(`${path}/infer`, (c) => {
       needReady();
       const [name, version] = named(c);
-      const settings = { pipeline, maxBodyBytes, deadlineMs };
       return infer(
         c.req.raw,
         { name, ...(version === undefined ? {} : { version }) },

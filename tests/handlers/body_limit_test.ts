@@ -87,7 +87,26 @@ Deno.test("deadlineMs ends a body that stalls, and lets go of it", async () => {
   const handler = createHandler({ pipeline: fakePipeline(), deadlineMs: 20 });
   const response = await post(handler, "/v1/analyze", stalled);
   await problem(response, "deadline_exceeded", /body.*too long/);
+  assert.equal(response.headers.get("connection"), "close");
   assert.ok(cancelled);
+});
+
+Deno.test("signal answers a body still on its way 503", async () => {
+  const ending = new AbortController();
+  const unfinished = new ReadableStream({
+    start: (controller) => controller.enqueue(fixture("gray.jpg")),
+  });
+  const pipeline = fakePipeline();
+  const handler = createHandler({ pipeline, signal: ending.signal });
+  const answer = post(handler, "/v1/analyze", unfinished);
+  await new Promise((done) => setTimeout(done, 10));
+  ending.abort();
+  const response = await answer;
+  assert.equal(response.headers.get("retry-after"), "1");
+  await problem(response, "overloaded", /shutting down/);
+  const late = await post(handler, "/v1/analyze", fixture("gray.jpg"));
+  await problem(late, "overloaded", /shutting down/);
+  assert.deepEqual(pipeline.calls, []);
 });
 
 Deno.test("deadlineMs passes what the body left of it to the pipeline", async () => {
