@@ -48,6 +48,50 @@ export function scatter(
   ]);
 }
 
+/** Curves over a common x from zero, as an SVG document. */
+export function curves(
+  title: string,
+  x: { title: string },
+  y: { title: string },
+  series: readonly {
+    name: string;
+    points: readonly [x: number, y: number][];
+  }[],
+): string {
+  const all = series.flatMap(({ points }) => points);
+  const across = axis(all.map(([x]) => x), 0);
+  const up = axis([0, ...all.map(([, y]) => y)], 0);
+  const px = (value: number) => LEFT + across.share(value) * inner.width;
+  const py = (value: number) => TOP + (1 - up.share(value)) * inner.height;
+  const paths = series.map(({ points }, index) =>
+    `<path d="M${
+      points.map(([x, y]) => `${n(px(x))} ${n(py(y))}`).join("L")
+    }" fill="none" stroke="${
+      COLORS[index % COLORS.length]
+    }" stroke-width="1.5"/>`
+  );
+  const legend = series.map(({ name }, index) =>
+    `<rect x="${LEFT + 12}" y="${
+      HEIGHT - BOTTOM - 18 - index * 18
+    }" width="12" height="3" fill="${COLORS[index % COLORS.length]}"/>` +
+    label(name, LEFT + 30, HEIGHT - BOTTOM - 12 - index * 18, "start")
+  );
+  return frame(title, [
+    ...across.ticks.map((tick) =>
+      line(px(tick), TOP, px(tick), HEIGHT - BOTTOM) +
+      label(short(tick), px(tick), HEIGHT - BOTTOM + 18, "middle")
+    ),
+    ...up.ticks.map((tick) =>
+      line(LEFT, py(tick), WIDTH - RIGHT, py(tick)) +
+      label(short(tick), LEFT - 8, py(tick) + 4, "end")
+    ),
+    label(x.title, LEFT + inner.width / 2, HEIGHT - 12, "middle"),
+    label(y.title, LEFT - 48, TOP - 10, "start"),
+    ...paths,
+    ...legend,
+  ]);
+}
+
 /** Groups of bars beside each other from zero, as an SVG document. */
 export function bars(
   title: string,
