@@ -106,7 +106,7 @@ Deno.test("pipeline imports types, itself and its own packages, never handlers",
     (path) => path.startsWith("src/pipeline/"),
     (name) =>
       name === "src/types.ts" || name.startsWith("src/pipeline/") ||
-      /^(onnxruntime-web|@jsquash\/webp|node:)/.test(name),
+      /^(onnxruntime-web|@jsquash\/webp|@opentelemetry\/api|node:)/.test(name),
   );
 });
 
@@ -149,7 +149,7 @@ Deno.test("src/sdk/local.ts brings the engine and the codecs, never a server, a 
       assert.match(name, allowed, `${specifier} -> ${name}`);
       assert.doesNotMatch(
         name,
-        /pipeline\/(mod|pool|worker|wasm|route|remote)\.ts$/,
+        /pipeline\/(mod|pool|worker|wasm|route|remote|tracing)\.ts$/,
         `${specifier} -> ${name}`,
       );
     }
@@ -160,6 +160,7 @@ const SOLE: [name: RegExp, folder: RegExp][] = [
   [/^onnxruntime-web/, /^src\/pipeline\/wasm\.ts$/],
   [/^@jsquash/, /^src\/pipeline\/codecs\.ts$/],
   [/^(hono|@hono|zod)(\/|$)/, /^src\/handlers\//],
+  [/^@opentelemetry/, /^src\/pipeline\/tracing\.ts$/],
   [/^swagger-ui-dist/, /^src\/handlers\/pages\.ts$/],
 ];
 

@@ -15,11 +15,17 @@ import {
 /** Upper bounds in seconds. */
 const REQUEST_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 const STAGE_SECONDS = [0.001, 0.0025, ...REQUEST_SECONDS];
-/** Methods that are named; a client may make up others. */
+/** Methods that are named. */
 const METHODS = ["GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"];
+
+/** A request's method, or `other` for one that a client made up. */
+export function knownMethod(method: string): string {
+  return METHODS.includes(method) ? method : "other";
+}
 
 /** One answered request. */
 export interface CountedRequest {
+  /** One of the known, or `other`. */
   method: string;
   /** The route's pattern, never the path. */
   route: string;
@@ -82,8 +88,7 @@ export class Metrics {
   /** A request that came has its answer. */
   answered({ method, route, status, ms }: CountedRequest): void {
     this.#inFlight--;
-    const known = METHODS.includes(method) ? method : "other";
-    this.#requests.add({ method: known, route, status: String(status) });
+    this.#requests.add({ method, route, status: String(status) });
     this.#seconds.observe({ route }, ms / 1000);
   }
 

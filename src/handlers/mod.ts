@@ -16,6 +16,7 @@ import { cors } from "hono/cors";
 import { matchedRoutes } from "hono/route";
 import type { Analysis } from "../types.ts";
 import type { Pipeline } from "../pipeline/mod.ts";
+import { nameRequest, tracedRequest } from "../pipeline/tracing.ts";
 import { isOpenPath } from "./access.ts";
 import { networkOf } from "./address.ts";
 import { analyze, parseQuery, toPipelineOptions } from "./analyze.ts";
@@ -28,7 +29,7 @@ import {
   toOipError,
 } from "./infer.ts";
 import { GUESSES_PER_MINUTE, KeyGuard } from "./key_guard.ts";
-import { Metrics } from "./metrics.ts";
+import { knownMethod, Metrics } from "./metrics.ts";
 import { listModels, modelFile, showModel } from "./models.ts";
 import { openApiDocument } from "./openapi.ts";
 import { page, PAGE_PATHS } from "./pages.ts";
@@ -98,7 +99,7 @@ export interface HandlerOptions {
 export interface LogEntry {
   /** The request's id. */
   requestId: string;
-  /** The HTTP method. */
+  /** The HTTP method, or `other` for one that a client made up. */
   method: string;
   /** The route's pattern, not the path. */
   route: string;
@@ -210,12 +211,13 @@ export function createHandler(options: HandlerOptions): Handler {
     secure(c.res.headers);
     c.res.headers.set("x-request-id", requestId);
     const entry = {
-      method: c.req.method,
+      method: knownMethod(c.req.method),
       route: routeOf(c),
       status: c.res.status,
       ms: performance.now() - start,
     };
     metrics.answered(entry);
+    nameRequest(entry.method, entry.route);
     options.log?.({
       requestId,
       ...entry,
@@ -379,7 +381,10 @@ export function createHandler(options: HandlerOptions): Handler {
   app.onError((error, c) => failed(c.req.raw.signal.aborted ? GONE : error, c));
   return async (request, info) => {
     await Promise.resolve(); // lets a pipeline that is already ready be seen so
-    return await app.fetch(request, { info: info ?? {} });
+    return await tracedRequest(
+      request,
+      async () => await app.fetch(request, { info: info ?? {} }),
+    );
   };
 }
 

@@ -1,5 +1,13 @@
 import type { Timing } from "../types.ts";
 
+/** One stretch of a stage; a decoding asked for inside another stage lies within that one's. */
+export interface Interval {
+  stage: string;
+  /** Milliseconds after the clock's start. */
+  startMs: number;
+  ms: number;
+}
+
 /** Adds up the milliseconds of each stage. */
 export class Clock {
   readonly #start = performance.now();
@@ -14,6 +22,8 @@ export class Clock {
   };
   /** Decoding asked for inside another stage must not count twice. */
   #nested = 0;
+  /** Every stretch so far, in the order in which they ended. */
+  readonly intervals: Interval[] = [];
 
   /** Runs a piece of work and adds its time to a stage. */
   async time<T>(
@@ -27,6 +37,11 @@ export class Clock {
     } finally {
       const spent = performance.now() - start;
       this.#timing[stage] += spent - this.#nested;
+      this.intervals.push({
+        stage: stage.slice(0, -"Ms".length),
+        startMs: start - this.#start,
+        ms: spent,
+      });
       this.#nested = outer + spent;
     }
   }

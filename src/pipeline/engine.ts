@@ -1,6 +1,6 @@
 import type { Analysis, Face, ImageLimits } from "../types.ts";
 import type { Backend } from "./backend.ts";
-import { Clock } from "./clock.ts";
+import { Clock, type Interval } from "./clock.ts";
 import { detect, type Scaled } from "./detect.ts";
 import { PipelineError } from "./error.ts";
 import { describeFace, type GenderReading, scoresOf } from "./face.ts";
@@ -27,6 +27,8 @@ import { addUnits, type FoundFace, readUnits } from "./units_reading.ts";
 export type EngineAnswer = Omit<Analysis, "requestId"> & {
   /** The faces that the plan hands over. */
   crops?: Crop[];
+  /** When each stage ran, where the plan asks. */
+  intervals?: readonly Interval[];
 };
 
 /** Image work: bytes in, faces out. One interface in process and behind a pool of Workers. */
@@ -219,6 +221,7 @@ export function createEngine(parts: EngineParts): Engine {
           ),
         }
         : {}),
+      ...(plan.trace ? { intervals: clock.intervals } : {}),
       timing: clock.read(),
     };
   }

@@ -13,6 +13,7 @@ import { type Plan, resolveOptions, withNeutral } from "./options.ts";
 import { type JobOptions, Pool, type PoolState } from "./pool.ts";
 import type { Detection, Tensor } from "./postprocess.ts";
 import { type GpuOptions, GpuRoute, type GpuState } from "./route.ts";
+import { traced, traceStages } from "./tracing.ts";
 
 export { DEFAULT_MODEL, IMAGE_LIMITS } from "./defaults.ts";
 export { PipelineError } from "./error.ts";
@@ -170,29 +171,46 @@ export async function createPipeline(
       return route?.state;
     },
     async analyze(bytes, wanted = {}, call = {}) {
-      const plan = withNeutral(
-        resolveOptions(wanted, models, model, route?.models),
-        call.neutral,
-      );
-      const left = Math.min(deadlineMs, call.deadlineMs ?? deadlineMs);
-      const follow = call.follow?.flatMap(toDetection) ?? [];
-      if (follow.length > 0) plan.follow = follow;
-      const { signal } = call;
-      const job = { deadlineMs: left, ...(signal ? { signal } : {}) };
-      const analyze = (plan: Plan) => run.analyze(bytes, plan, job);
-      if (route && closed) throw stopping();
-      const answer = route && plan.route !== "edge"
-        ? await track(route.analyze(plan, {
-          load: loadOf(run.state()),
-          deadline: performance.now() + left,
-          ...(signal ? { signal } : {}),
-        }, analyze))
-        : await analyze(plan);
-      return { requestId: call.requestId ?? crypto.randomUUID(), ...answer };
+      const attributes = { "mien.image.bytes": bytes.length };
+      return await traced("analyze", { attributes }, async (span) => {
+        const plan = withNeutral(
+          resolveOptions(wanted, models, model, route?.models),
+          call.neutral,
+        );
+        if (span.isRecording()) plan.trace = true;
+        const left = Math.min(deadlineMs, call.deadlineMs ?? deadlineMs);
+        const follow = call.follow?.flatMap(toDetection) ?? [];
+        if (follow.length > 0) plan.follow = follow;
+        const { signal } = call;
+        const job = { deadlineMs: left, ...(signal ? { signal } : {}) };
+        const analyze = async (plan: Plan) => {
+          const { intervals, ...answer } = await run.analyze(bytes, plan, job);
+          if (intervals) traceStages(intervals, answer.timing);
+          return answer;
+        };
+        if (route && closed) throw stopping();
+        const answer = route && plan.route !== "edge"
+          ? await track(route.analyze(plan, {
+            load: loadOf(run.state()),
+            deadline: performance.now() + left,
+            ...(signal ? { signal } : {}),
+          }, analyze))
+          : await analyze(plan);
+        span.setAttributes({
+          "mien.image.width": answer.image.width,
+          "mien.image.height": answer.image.height,
+          "mien.faces": answer.faces.length,
+        });
+        return { requestId: call.requestId ?? crypto.randomUUID(), ...answer };
+      });
     },
     async run(name, feeds, call = {}) {
       const left = Math.min(deadlineMs, call.deadlineMs ?? deadlineMs);
-      return await run.model(name, feeds, { ...call, deadlineMs: left });
+      return await traced(
+        "infer",
+        {},
+        () => run.model(name, feeds, { ...call, deadlineMs: left }),
+      );
     },
     async close(graceMs = 0) {
       closed = true;

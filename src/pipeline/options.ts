@@ -23,6 +23,8 @@ export interface Plan {
   handOver?: HandOver;
   /** Faces of the frame before, in full-size upright pixels: the detector runs only where one is lost. */
   follow?: readonly Detection[];
+  /** The answer is to tell when each stage ran. */
+  trace?: boolean;
 }
 
 /** Which faces leave the engine as aligned crops, and for whom. */

@@ -12,6 +12,7 @@ import {
   splitBody,
 } from "./oip.ts";
 import type { Tensor } from "./postprocess.ts";
+import { addSizes, tracedCall, traceHeaders } from "./tracing.ts";
 
 /** How a server of the Open Inference Protocol is reached. */
 export interface RemoteOptions {
@@ -88,7 +89,7 @@ export function createRemoteBackend(
     try {
       response = await request(base + path, {
         ...init,
-        headers: { ...headers, ...init.headers },
+        headers: { ...headers, ...traceHeaders(), ...init.headers },
         redirect: "manual",
         signal,
       });
@@ -163,6 +164,11 @@ export function createRemoteBackend(
         : { "content-type": "application/json" },
     }, signal);
     const batch = Object.values(feeds)[0]!.dims[0]!;
+    addSizes({
+      "mien.faces": batch,
+      "http.request.body.size": body.length,
+      "http.response.body.size": reply.body.length,
+    });
     return trust(() => {
       const { message, raw } = splitBody(
         reply.body,
@@ -194,11 +200,12 @@ export function createRemoteBackend(
       const wanted = outputs ??
         models.get(model).outputs.map(({ name }) => name);
       try {
-        return await inTime(
-          (signal) => run(model, feeds, wanted, signal),
-          signal,
-          timeoutMs,
-        );
+        return await tracedCall("remote", () =>
+          inTime(
+            (signal) => run(model, feeds, wanted, signal),
+            signal,
+            timeoutMs,
+          ));
       } catch (error) {
         binary = undefined;
         throw error;

@@ -98,6 +98,15 @@ Deno.test("createRemoteBackend() sends one request for all faces, its token and 
     assert.ok(bytes < 5 * SIDE * SIDE * 4 + 400, `${bytes} bytes`);
   }, { token: "secret" }));
 
+Deno.test("createRemoteBackend() sends no traceparent where nobody traces", () =>
+  withServer(async (server, remote) => {
+    await remote.run(MODEL, faces(1));
+    assert.ok(server.requests.length > 0);
+    for (const { headers } of server.requests) {
+      assert.equal(headers.has("traceparent"), false);
+    }
+  }));
+
 Deno.test("createRemoteBackend() does not serialise concurrent calls", () =>
   withServer(async (server, remote) => {
     server.fault = "slow";
