@@ -14,7 +14,8 @@ import manifest
 import train
 
 CARDS = Path(__file__).parent / "cards"
-CONDITIONS = Path(__file__).parent / "studies" / "conditions.json"
+STUDIES = Path(__file__).parent / "studies"
+CONDITIONS = STUDIES / "conditions.json"
 WEAK = 0.5
 LOW = 0.03
 
@@ -105,6 +106,34 @@ def hard(name):
     return f"{table(['condition', 'FERPlus', 'FER2013'], rows)}\n\n`{report['command']}`"
 
 
+def cues(report):
+    """What evaluate_cues.py found: does anything tell better than the scores that the answer is wrong?"""
+    rows = []
+    for row in report["rows"]:
+        low, high = row["againstMaxSoftmax"]
+        lead = "" if row["cue"] == "max-softmax" else f"{low:+.3f} to {high:+.3f}"
+        rows.append([row["cue"], f"{row['auroc']:.3f}", lead, f"{row['voteEntropyCorrelation']:.2f}"])
+    head = ["cue", "AUROC", "over max-softmax, middle 95 %", "rank correlation with the votes' entropy"]
+    about = (
+        f"{report['data']}, n = {report['n']:,}, of which {report['wrong']:,} answers are wrong: `{report['command']}`."
+    )
+    return f"{table(head, rows)}\n\n{about}"
+
+
+def system(name, report):
+    """What a card says of DACL or SCN beyond the others."""
+    served = "it does, and is." if report["served"] else "it does not, so it is an output of the graph only."
+    return {"cues": cues(report), "comparison": comparison(name.split("_")[-1]), "served_sentence": served}
+
+
+def comparison(study):
+    """The tables of study_dacl.py or study_scn.py, one level down."""
+    file = STUDIES / f"{study}.md"
+    if not file.exists():
+        return f"Not run yet: `python models/training/study_{study}.py`."
+    return file.read_text().replace("\n## ", "\n### ").strip()
+
+
 def card(name):
     entry = manifest.entry(name)
     report = json.loads((manifest.MODELS / name / "evaluation.json").read_text())
@@ -142,9 +171,22 @@ def card(name):
         ece_repeated="{:.3f} ± {:.3f}".format(*measured["eceRepeated"]),
         conformal=conformal(measured),
         conditions=hard(name),
+        **(system(name, entry["cues"]) if "cues" in entry else {}),
         heatmaps=heatmaps(entry["heatmapChecks"]) if "heatmapChecks" in entry else "Not checked yet.",
         **(int8(entry["quantization"]) if "quantization" in entry else {}),
+        **({"halved": halved(entry["halved"])} if "halved" in entry else {}),
         **(people(entry, served, second) if "groups" in served else {}),
+    )
+
+
+def halved(report):
+    """What kernels in half precision on disk cost and save."""
+    rows = [[row["head"], percent(row["fp32"]), percent(row["fp16"])] for row in report["accuracy"]]
+    size, apart = report["bytes"], report["scoresApart"]
+    return (
+        f"{size['fp32']:,} bytes became {size['fp16']:,}. Of the valid tiles {percent(report['sameLabel'])} keep their "
+        f"label; a tile's largest change of a score is {apart['median']:.4f} (median) and {apart['p99']:.4f} (99th "
+        f"percentile): `{report['command']}`.\n\n{table(['head', 'fp32', 'fp16 on disk'], rows)}"
     )
 
 

@@ -73,7 +73,10 @@ class Model:
         return torch.from_numpy(self.guided.run(["saliency"], feeds)[0])[:, 0].abs()
 
     def attention(self, images, labels):
-        """How much each token counts; of no class."""
+        """Of DACL what the attended features say of the class; else how much each token counts, of no class."""
+        if "attentive_evidence" in [output.name for output in self.plain.get_outputs()]:
+            maps = torch.from_numpy(self.plain.run(["attentive_evidence"], {"image": images.numpy()})[0])
+            return maps[torch.arange(len(maps)), labels]
         return torch.from_numpy(self.plain.run(["attention"], {"image": images.numpy()})[0])[:, 0]
 
     def grad_cam(self, images, labels):

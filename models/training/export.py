@@ -27,6 +27,7 @@ import goldens
 import graph
 import half
 import manifest
+import precision
 import prepare
 import task_expression
 import train
@@ -179,6 +180,7 @@ def main(args):
     assert max(differences.values()) <= TOLERANCE, f"Exported graph differs: {differences}"
     item = entry(args.name, net, module, model, file, state)
     if args.half:
+        exact, _ = evaluate.graph_logits(item, args.data)
         onnx.save(half.halve(model), file)
         item |= manifest.file_facts(file) | {"precision": "fp16"}
     weights.save(state["ema"], state["config"]["network"], folder / weights.NAME)
@@ -187,6 +189,13 @@ def main(args):
     _, labels, truth = heads["logits"]
     truth = getattr(task, truth)
     item["calibration"] = calibration.calibrate(logits[truth >= 0, : len(labels)], truth[truth >= 0])
+    if args.half:
+        temperature, size = item["calibration"]["temperature"], {"fp32": model.ByteSize(), "fp16": item["bytes"]}
+        command = f"python models/training/export.py {args.run} --name {args.name} --half"
+        item["halved"] = precision.compare(exact, logits, task, temperature, "fp16") | {
+            "bytes": size,
+            "command": command,
+        }
     goldens.model(item)
     manifest.update(item)
     print(json.dumps({"bytes": item["bytes"], "differences": differences, **item["calibration"]["measured"]}, indent=2))

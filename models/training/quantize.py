@@ -24,6 +24,7 @@ import calibration
 import evaluate
 import goldens
 import manifest
+import precision
 import prepare
 import train
 
@@ -66,24 +67,6 @@ def to_int8(source, target, tiles):
     )
 
 
-def compare(before, after, task, temperature):
-    """What a change of precision does to labels, accuracy and scores; logits `[N, classes]` of all heads."""
-    report, served = {"n": len(before), "accuracy": []}, next(iter(evaluate.slices(task.HEADS).values()))
-    for output, columns in evaluate.slices(task.HEADS).items():
-        truth = getattr(task, task.HEADS[output][2])
-        known = truth >= 0
-        shares = [
-            (some[known][:, columns].argmax(1) == truth[known]).double().mean().item() for some in (before, after)
-        ]
-        report["accuracy"].append({"head": output, "fp32": round(shares[0], 4), "int8": round(shares[1], 4)})
-    labels = [some[:, served].argmax(1) for some in (before, after)]
-    scores = [(some[:, served].double() / temperature).softmax(1) for some in (before, after)]
-    apart = (scores[0] - scores[1]).abs().max(1).values
-    report["sameLabel"] = round((labels[0] == labels[1]).double().mean().item(), 4)
-    report["scoresApart"] = {"median": round(apart.median().item(), 4), "p99": round(apart.quantile(0.99).item(), 4)}
-    return report
-
-
 def wasm_ratio(source, target, side):
     """int8's time over float's in onnxruntime-web, one thread, for one face."""
     command = ["deno", "run", "--allow-all", str(TIMER), f"--side={side}", str(source), str(target)]
@@ -116,7 +99,7 @@ def main(args):
         before, task = evaluate.graph_logits(entry, args.data)
         after = evaluate.run_graph(entry | {"file": target}, augment.plain(task.images, task.size), task.HEADS)
         report = {
-            **compare(before, after, task, entry["calibration"]["temperature"]),
+            **precision.compare(before, after, task, entry["calibration"]["temperature"], "int8"),
             "bytes": {"fp32": entry["bytes"], "int8": target.stat().st_size},
             "timeRatio": wasm_ratio(source, target, task.size),
             "command": f"python models/training/quantize.py {args.model}",

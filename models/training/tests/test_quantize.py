@@ -8,6 +8,7 @@ import torch
 
 import export
 import mien_net
+import precision
 import quantize
 import task_expression
 
@@ -59,7 +60,7 @@ def test_compare_counts_labels_and_accuracy():
     before = torch.tensor([[2.0, 0, 2, 0], [0, 2, 0, 2], [2, 0, 2, 0], [2, 0, 2, 0]])
     after = before.clone()
     after[3, :2] = torch.tensor([0.0, 2.0])
-    report = quantize.compare(before, after, Task, 1.0)
+    report = precision.compare(before, after, Task, 1.0, "int8")
     assert report["n"] == 4 and report["sameLabel"] == 0.75
     assert report["accuracy"] == [
         {"head": "logits", "fp32": 1.0, "int8": 0.6667},
