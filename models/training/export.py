@@ -3,6 +3,7 @@
     python export.py mini_xception --name expression_mini_xception
     python export.py mini_xception_gender --name gender_mini_xception
     python export.py patt_lite --name expression_patt_lite --half     # weights of the graph in half precision on disk
+    python export.py dacl --name expression_dacl --variant            # for quantize.py; the fp16 graph stays beside it
 
 The graph takes `image` `[batch, 1, size, size]` and gives the task's heads (`logits` is served; expression has
 `logits_fer2013` beside it, as a benchmark), `evidence` `[batch, classes, h, w]`, the served head's class maps whose
@@ -55,21 +56,26 @@ def output_names(net, heads):
     return [*heads, "evidence", *getattr(net, "EXTRAS", ())]
 
 
-def export(net, heads, size, file):
-    """Write the graph: opset 17, batch axis dynamic, batch normalisation folded into the convolutions."""
+def export(net, heads, size, file, fold=True):
+    """Write the graph: opset 17, batch axis dynamic; batch normalisation folded into the convolutions, or left with `fold`
+    off, when every weight keeps its name, so that `weights.py` can read them out of the graph again.
+    """
     outputs, served, image = output_names(net, heads), Served(net, heads).eval(), torch.zeros(2, 1, size, size)
     torch.onnx.export(
         served,
         image,
         str(file),
         dynamo=False,
+        training=torch.onnx.TrainingMode.EVAL if fold else torch.onnx.TrainingMode.PRESERVE,
+        do_constant_folding=fold,
         opset_version=17,
         input_names=["image"],
         output_names=outputs,
         dynamic_axes={n: {0: "batch"} for n in ["image", *outputs]},
     )
     model = onnx.load(file)
-    assert not any(node.op_type == "BatchNormalization" for node in model.graph.node), "Batch normalisation is left"
+    left = any(node.op_type == "BatchNormalization" for node in model.graph.node)
+    assert not (fold and left), "Batch normalisation is left"
     model.ir_version = 8
     graph.merge_pads(model)
     with torch.no_grad():
@@ -79,6 +85,12 @@ def export(net, heads, size, file):
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, file)
     return model
+
+
+def variant(net, heads, size, file):
+    """A second graph for a GPU server, kernels in half precision and nothing folded; it stands for `weights.safetensors` too."""
+    onnx.save(half.halve(export(net, heads, size, file, fold=False)), file)
+    return {"precision": "fp16", "use": "gpu", **manifest.file_facts(file)}
 
 
 def check(net, heads, size, file):
@@ -183,8 +195,11 @@ def main(args):
         exact, _ = evaluate.graph_logits(item, args.data)
         onnx.save(half.halve(model), file)
         item |= manifest.file_facts(file) | {"precision": "fp16"}
-    weights.save(state["ema"], state["config"]["network"], folder / weights.NAME)
-    item["weights"] = manifest.file_facts(folder / weights.NAME)
+    if args.variant:
+        item["variants"] = [variant(net, heads, module.SIZE, folder / f"{args.name}_fp16.onnx")]
+    else:
+        weights.save(state["ema"], state["config"]["network"], folder / weights.NAME)
+        item["weights"] = manifest.file_facts(folder / weights.NAME)
     logits, task = evaluate.graph_logits(item, args.data)
     _, labels, truth = heads["logits"]
     truth = getattr(task, truth)
@@ -206,6 +221,9 @@ if __name__ == "__main__":
     parser.add_argument("run", help="the run's name, which is the network's unless train.py was told otherwise")
     parser.add_argument("--name", required=True, help="the model's name in the manifest")
     parser.add_argument("--half", action="store_true", help="keep the graph's weights in half precision")
+    parser.add_argument(
+        "--variant", action="store_true", help="a graph for a GPU server in place of weights.safetensors"
+    )
     parser.add_argument("--runs", type=Path, default=train.RUNS)
     parser.add_argument("--data", type=Path, default=prepare.DATA)
     main(parser.parse_args())

@@ -2,19 +2,25 @@
 
 from pathlib import Path
 
+import onnx
 import torch
+from onnx import numpy_helper
 from safetensors import safe_open
 from safetensors.torch import save as serialise
 
+import half
+
 NAME = "weights.safetensors"
+SERVED = "net."  # what `export.Served` calls the network
+COUNTER = "num_batches_tracked"  # torch counts batches and never uses the count here
 
 
 def save(state, network, file):
     """Write a state dict, running statistics included, as fp16, with the name of its network."""
-    half = {k: v.half().contiguous() if v.is_floating_point() else v.contiguous() for k, v in state.items()}
-    lost = [k for k, v in half.items() if v.is_floating_point() and not v.isfinite().all()]
+    narrow = {k: v.half().contiguous() if v.is_floating_point() else v.contiguous() for k, v in state.items()}
+    lost = [k for k, v in narrow.items() if v.is_floating_point() and not v.isfinite().all()]
     assert not lost, f"Cannot keep {lost} in half precision: value out of range"
-    Path(file).write_bytes(serialise(half, metadata={"network": network}))
+    Path(file).write_bytes(serialise(narrow, metadata={"network": network}))
 
 
 def save_whole(state, network, file):
@@ -25,12 +31,24 @@ def save_whole(state, network, file):
 
 
 def load(file):
-    """State dict in fp32 from weights written here, or from a run's state.pt."""
+    """State dict in fp32 from weights written here, from a graph that `export.py --variant` wrote, or a run's state.pt."""
+    if Path(file).suffix == ".onnx":
+        return of_graph(onnx.load(file))
     if Path(file).suffix != ".safetensors":
         return torch.load(file, weights_only=True, map_location="cpu")["ema"]
     with safe_open(file, "pt") as stored:
         state = {key: stored.get_tensor(key) for key in stored.keys()}
     return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+
+
+def of_graph(model):
+    """The weights that kept their names in an unfolded graph; what only training needs is not among them."""
+    stored = {w.name: numpy_helper.to_array(w) for w in half.whole(model).graph.initializer}
+    return {
+        name.removeprefix(SERVED): torch.from_numpy(value.copy())
+        for name, value in stored.items()
+        if name.startswith(SERVED)
+    }
 
 
 def start(net, stored, fresh=()):
@@ -41,7 +59,7 @@ def start(net, stored, fresh=()):
     """
     own = net.state_dict()
     fits = {key: value for key, value in stored.items() if key in own and value.shape == own[key].shape}
-    missing = [key for key in own if key not in fits and not key.startswith(tuple(fresh))]
+    missing = [key for key in own if key not in fits and not key.startswith(tuple(fresh)) and not key.endswith(COUNTER)]
     unknown = [] if fresh else [key for key in stored if key not in own]
     if missing or unknown:
         raise KeyError(f"Cannot start: missing {missing[:3]}, unknown {unknown[:3]}")

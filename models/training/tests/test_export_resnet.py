@@ -1,14 +1,17 @@
 """DACL and SCN as ONNX: what they give beside the label, alone and in any batch, and what the manifest says of it."""
 
 import onnx
+import onnxruntime
 import pytest
 import torch
 
 import dacl
 import export
 import graph
+import half
 import resnet18
 import scn
+import weights
 from task_expression import Expression
 
 HEADS = Expression.HEADS
@@ -74,3 +77,21 @@ def test_pooling_costs_a_quarter(tmp_path):
     model = export.export(resnet18.build(pool=True).eval(), HEADS, 64, tmp_path / "net.onnx")
     assert graph.multiply_adds(model, [1, 1, 64, 64]) == STEM + STAGES + 512 * 15 * 4
     assert {n.op_type for n in onnx.load(tmp_path / "net.onnx").graph.node} >= {"Conv", "Relu", "MaxPool", "Add"}
+
+
+@pytest.mark.parametrize("build", [dacl.build, scn.build], ids=["dacl", "scn"])
+def test_the_graph_for_a_gpu_server_holds_the_weights_to_start_from(build, tmp_path):
+    torch.manual_seed(1)
+    net, other = build(pool=True).eval(), build(pool=True).eval()
+    for tensor in net.state_dict().values():
+        if tensor.is_floating_point():
+            tensor += 0.01 * torch.rand_like(tensor)  # the exporter keeps equal tensors only once
+    file = tmp_path / "net_fp16.onnx"
+    onnx.save(half.halve(export.export(net, HEADS, 64, file, fold=False)), file)
+    weights.start(other, weights.load(file), ["margin"])
+    images = torch.rand(4, 1, 64, 64) * 2 - 1
+    with torch.no_grad():
+        expected, found = net(images).mean((2, 3)), other(images).mean((2, 3))
+    assert torch.allclose(expected, found, atol=0.01 * expected.abs().max().item())
+    (logits,) = onnxruntime.InferenceSession(file).run(["logits"], {"image": images.numpy()})
+    assert torch.allclose(torch.from_numpy(logits), found[:, :8], atol=1e-4)
