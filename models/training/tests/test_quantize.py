@@ -41,7 +41,7 @@ def test_all_convolutions_but_the_first_become_int8(graphs):
     made = {output: node.op_type for node in model.graph.node for output in node.output}
     weights = [made.get(node.input[1]) for node in convs]
     assert len(convs) == 12 and weights == [None] + ["DequantizeLinear"] * 11
-    int8 = [w for w in model.graph.initializer if w.data_type == onnx.TensorProto.INT8 and len(w.dims) == 4]
+    int8 = [w for w in model.graph.initializer if w.data_type == onnx.TensorProto.UINT8 and len(w.dims) == 4]
     assert len(int8) == 11
     assert graphs[1].stat().st_size < 0.35 * graphs[0].stat().st_size
 
