@@ -20,6 +20,8 @@ import { get, post, problem, request } from "./requests.ts";
 import { Client, LoopbackServer } from "./socket.ts";
 
 const PHOTO = fixture("astronaut.jpg");
+/** No answer is late, however busy the machine. */
+const PATIENT = { deadlineMs: 120_000 };
 const ALICE =
   "2bd806c97f0e00af1a1fc3328fa763a9269723c8db8fac4f93af71db186d6e90";
 
@@ -143,9 +145,9 @@ Deno.test("/metrics needs a key where keys are set, and never counts against the
 });
 
 Deno.test("a real photo moves the counters of faces and stages, a broken one its error code", async () => {
-  const pipeline = await createPipeline({ workers: 1, queue: 0 });
+  const pipeline = await createPipeline({ ...PATIENT, workers: 1, queue: 0 });
   try {
-    const handler = createHandler({ pipeline });
+    const handler = createHandler({ ...PATIENT, pipeline });
     assert.equal((await scrape(handler)).get("mien_ready"), 0);
     await pipeline.ready;
     const before = await scrape(handler);
@@ -178,10 +180,10 @@ Deno.test("a real photo moves the counters of faces and stages, a broken one its
 });
 
 Deno.test("a Worker ended at its deadline is counted as replaced, and waiting images as the queue", async () => {
-  const pipeline = await createPipeline({ workers: 1, queue: 5 });
+  const pipeline = await createPipeline({ ...PATIENT, workers: 1, queue: 5 });
   try {
     await pipeline.ready;
-    const handler = createHandler({ pipeline });
+    const handler = createHandler({ ...PATIENT, pipeline });
     const work = [1, 2, 3].map(() =>
       ignore(post(handler, "/v1/analyze", PHOTO))
     );
@@ -244,12 +246,13 @@ Deno.test("the GPU route shows outcomes, fallbacks and its circuit breaker", () 
     );
     const model = "expression_mien";
     const pipeline: Pipeline = await createPipeline({
+      ...PATIENT,
       workers: 0,
-      gpu: { url: server.url, timeoutMs: 5000, escalateBelow: 1 },
+      gpu: { url: server.url, timeoutMs: 60_000, escalateBelow: 1 },
     });
     try {
       await pipeline.ready;
-      const handler = createHandler({ pipeline });
+      const handler = createHandler({ ...PATIENT, pipeline });
       assert.equal(await ignore(post(handler, "/v1/analyze", PHOTO)), 200);
       server.fault = "broken";
       for (let i = 0; i < 6; i++) {

@@ -11,6 +11,8 @@ import { fakePipeline } from "./fake.ts";
 import { get, post } from "./requests.ts";
 
 const PHOTO = fixture("astronaut.jpg");
+/** No answer is late, however busy the machine. */
+const PATIENT = { deadlineMs: 120_000 };
 const CALLER = { traceId: "1".repeat(32), spanId: "2".repeat(16) };
 const TRACEPARENT = `00-${CALLER.traceId}-${CALLER.spanId}-01`;
 const tracer = new MemoryTracer();
@@ -25,10 +27,10 @@ function within(inner: RecordedSpan, outer: RecordedSpan, slackMs = 2): void {
 for (const workers of [0, 1]) {
   Deno.test(`a request's span holds the analysis, and that its stages, with ${workers} Workers`, async () => {
     tracer.clear();
-    const pipeline = await createPipeline({ workers });
+    const pipeline = await createPipeline({ ...PATIENT, workers });
     try {
       await pipeline.ready;
-      const handler = createHandler({ pipeline });
+      const handler = createHandler({ ...PATIENT, pipeline });
       const headers = { traceparent: TRACEPARENT };
       const response = await post(handler, "/v1/analyze", PHOTO, headers);
       const answer = await response.json();
@@ -80,7 +82,7 @@ for (const workers of [0, 1]) {
 Deno.test("a trace that is not sampled has no spans of stages, nor the answer anything of them", async () => {
   tracer.clear();
   tracer.sampled = false;
-  const pipeline = await createPipeline({ workers: 0 });
+  const pipeline = await createPipeline({ ...PATIENT, workers: 0 });
   try {
     await pipeline.ready;
     const answer = await pipeline.analyze(PHOTO.slice());
@@ -101,10 +103,10 @@ async function refused(
 
 Deno.test("of a failure the span has the code and nothing of the message", async () => {
   tracer.clear();
-  const pipeline = await createPipeline({ workers: 0 });
+  const pipeline = await createPipeline({ ...PATIENT, workers: 0 });
   try {
     await pipeline.ready;
-    const handler = createHandler({ pipeline });
+    const handler = createHandler({ ...PATIENT, pipeline });
     await refused(handler, "", PHOTO.slice(0, 9000));
     await refused(handler, "model=nobody", PHOTO);
     const failed = tracer.named("analyze");
@@ -156,8 +158,9 @@ function withGpu(
       (model, feeds) => backend.run(model, feeds),
     );
     const pipeline = await createPipeline({
+      ...PATIENT,
       workers: 0,
-      gpu: { url: server.url, timeoutMs: 5000, escalateBelow: 1 },
+      gpu: { url: server.url, timeoutMs: 60_000, escalateBelow: 1 },
     });
     try {
       await pipeline.ready;
@@ -172,7 +175,7 @@ function withGpu(
 Deno.test("the GPU server gets the traceparent of the call to it", () =>
   withGpu(async (pipeline, server) => {
     tracer.clear();
-    const handler = createHandler({ pipeline });
+    const handler = createHandler({ ...PATIENT, pipeline });
     const headers = { traceparent: TRACEPARENT };
     await (await post(handler, "/v1/analyze", PHOTO, headers)).body?.cancel();
     const call = tracer.one("remote"), analysis = tracer.one("analyze");
@@ -212,7 +215,8 @@ Deno.test("under Deno's own tracing the stages and the call lie in the request's
         OTEL_BSP_SCHEDULE_DELAY: "50",
         NO_COLOR: "1",
         MIEN_GPU_URL: gpu.url,
-        MIEN_GPU_TIMEOUT_MS: "5000",
+        MIEN_GPU_TIMEOUT_MS: "60000",
+        MIEN_DEADLINE_MS: "120000",
         MIEN_ESCALATE_BELOW: "1",
       });
       await server.printed('"ready":true');
