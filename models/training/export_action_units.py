@@ -4,8 +4,9 @@
 
 The graph takes `image` and `neutral` `[batch, 1, size, size]`, makes the difference maps itself, and gives `logits`
 `[batch, units]` and the five binary `maps` `[batch, 5, size, size]`. Without a neutral the image is fed as its own: the maps are
-then empty and the answer is the plain trunk's. Thresholds come from the held-out scores of all ten folds. Figures come
-after, by evaluate_action_units.py.
+then empty and the answer is the plain trunk's. Thresholds come from the held-out scores of all ten folds. The averaged
+weights are also written as they were before folding, in half precision, for training to start from. Figures come after,
+by evaluate_action_units.py.
 """
 
 import argparse
@@ -28,6 +29,7 @@ import manifest
 import prepare
 import task_action_units
 import train
+import weights
 
 TOLERANCE = 1e-4
 INPUTS, OUTPUTS = ["image", "neutral"], ["logits", "maps"]
@@ -145,6 +147,8 @@ def main(args):
     signatures = task_action_units.ActionUnits.signatures(prepare.load("ckplus", args.data))
     served = {"labels": pooled.units, "thresholds": thresholds, "signatures": signatures}
     item = entry(args.name, net, model, file, state, served)
+    weights.save(state["ema"], state["config"]["network"], folder / weights.NAME)
+    item["weights"] = manifest.file_facts(folder / weights.NAME)
     goldens.model(item)
     manifest.update(item)
     print(

@@ -19,6 +19,7 @@ import manifest
 import measure_template
 import prepare
 import task_action_units
+import weights
 
 SIZE = cednn.SIZE
 MODES = [("none", ()), ("add", cednn.ALL), ("gate", (0, 2, 5)), ("concat", (1, 5))]
@@ -280,6 +281,11 @@ def test_from_folds_to_card(data, tmp_path, monkeypatch):
     assert entry["task"] == "actionUnits" and entry["dataLicense"].startswith("research")
     assert [spec["name"] for spec in entry["inputs"]] == ["image", "neutral"]
     assert len(entry["outputs"][0]["thresholds"]) == len(entry["outputs"][0]["labels"]) == 13
+    net = cednn.build(13)
+    weights.start(net, weights.load(tmp_path / entry["weights"]["file"]))
+    trained = torch.load(tmp_path / "cednn" / "state.pt", weights_only=True)["ema"]
+    assert entry["weights"] == manifest.file_facts(tmp_path / name / weights.NAME)
+    torch.testing.assert_close(net.state_dict(), trained, atol=1e-3, rtol=1e-3)
     report = json.loads((tmp_path / name / "evaluation.json").read_text())
     assert report["n"] == 40 and [unit["au"] for unit in report["rare"]] == ["AU14"]
     assert "| AU01 |" in card_action_units.card() and "$" not in card_action_units.card()
