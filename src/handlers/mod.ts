@@ -18,8 +18,8 @@ import type { Analysis } from "../types.ts";
 import type { Pipeline } from "../pipeline/mod.ts";
 import { nameRequest, tracedRequest } from "../pipeline/tracing.ts";
 import { isOpenPath } from "./access.ts";
-import { networkOf } from "./address.ts";
 import { analyze, parseQuery, toPipelineOptions } from "./analyze.ts";
+import { Callers, rateHeaders } from "./callers.ts";
 import { Readiness, readyz } from "./health.ts";
 import {
   infer,
@@ -28,19 +28,13 @@ import {
   serverMetadata,
   toOipError,
 } from "./infer.ts";
-import { GUESSES_PER_MINUTE, KeyGuard } from "./key_guard.ts";
 import { knownMethod, Metrics } from "./metrics.ts";
 import { listModels, modelFile, showModel } from "./models.ts";
 import { openApiDocument } from "./openapi.ts";
 import { page, PAGE_PATHS } from "./pages.ts";
 import { describeProblem, RequestError, toProblem } from "./problem.ts";
-import {
-  type Allowance,
-  MemoryRateLimiter,
-  type RateLimiter,
-} from "./rate_limit.ts";
 import { SDK_PATHS, sdkFile } from "./sdk.ts";
-import { type BucketStore, SharedRateLimiter } from "./shared_rate_limit.ts";
+import type { BucketStore } from "./shared_rate_limit.ts";
 import { openStream } from "./stream.ts";
 
 export {
@@ -148,12 +142,15 @@ export function createHandler(options: HandlerOptions): Handler {
   };
   const readiness = new Readiness(pipeline);
   const metrics = new Metrics();
-  const requests = options.rateLimit
-    ? limiter("requests", options.rateLimit)
-    : undefined;
-  const keys = apiKeys.length > 0
-    ? new KeyGuard(apiKeys, limiter("keys", GUESSES_PER_MINUTE))
-    : undefined;
+  const callers = new Callers({
+    apiKeys,
+    rateLimit: options.rateLimit,
+    store: options.rateLimitStore,
+    warn(sentence) {
+      metrics.storeFailed();
+      options.warn?.(sentence);
+    },
+  });
   const app = new Hono<
     {
       Bindings: { info: ConnectionInfo };
@@ -161,35 +158,6 @@ export function createHandler(options: HandlerOptions): Handler {
     }
   >();
   let document: Record<string, unknown> | undefined;
-
-  function limiter(name: string, perMinute: number): RateLimiter {
-    const { rateLimitStore: store } = options;
-    if (!store) return new MemoryRateLimiter(perMinute);
-    return new SharedRateLimiter(perMinute, {
-      name,
-      store,
-      warn(sentence) {
-        metrics.storeFailed();
-        options.warn?.(sentence);
-      },
-    });
-  }
-
-  /** Takes one request, or one frame, off a caller's limit. */
-  async function count(caller: string): Promise<Allowance | undefined> {
-    const allowance = await requests?.take(caller);
-    if (!allowance || allowance.allowed) return allowance;
-    throw new RequestError(
-      "rate_limited",
-      `The limit is ${allowance.limit} requests a minute: retry in ${allowance.resetSeconds} s`,
-      {
-        headers: {
-          ...rateHeaders(allowance),
-          "retry-after": String(allowance.resetSeconds),
-        },
-      },
-    );
-  }
 
   function needReady(): void {
     if (readiness.status === "ready") return;
@@ -254,12 +222,11 @@ export function createHandler(options: HandlerOptions): Handler {
   }
   app.use(async (c, next) => {
     if (isOpenPath(c.req.path)) return await next();
-    const network = networkOf(c.env?.info?.remoteAddr?.hostname);
-    const caller = await keys?.check(c.req.raw, network) ?? network;
+    const caller = await callers.identify(c.req.raw, addressOf(c));
     c.set("caller", caller);
     const allowance = c.req.path === "/metrics"
       ? undefined
-      : await count(caller);
+      : await callers.count(caller);
     await next();
     if (allowance) {
       for (const [name, value] of Object.entries(rateHeaders(allowance))) {
@@ -274,9 +241,8 @@ export function createHandler(options: HandlerOptions): Handler {
   }
   app.get("/healthz", () => Response.json({ status: "ok" }));
   app.get("/readyz", async (c) => {
-    const network = networkOf(c.env?.info?.remoteAddr?.hostname);
-    const detailed = !keys ||
-      await keys.check(c.req.raw, network).then(() => true, () => false);
+    const detailed = await callers.identify(c.req.raw, addressOf(c))
+      .then(() => true, () => false);
     return readyz(readiness, pipeline, options.settings ?? {}, detailed);
   });
   app.get(
@@ -299,7 +265,7 @@ export function createHandler(options: HandlerOptions): Handler {
     }, {
       ...settings,
       corsOrigins,
-      count: async () => void await count(caller),
+      count: async () => void await callers.count(caller),
       answered: (answer) => metrics.result(answer),
       ended: ({ code, ...summary }) => {
         metrics.stream(-1);
@@ -388,6 +354,11 @@ export function createHandler(options: HandlerOptions): Handler {
   };
 }
 
+/** The peer's address, where the runtime tells. */
+function addressOf(c: Context): string | undefined {
+  return c.env?.info?.remoteAddr?.hostname;
+}
+
 /** The pattern of the route that a request is for, whoever answered it; `*` where there is none. */
 function routeOf(c: Context): string {
   return matchedRoutes(c).findLast(({ method }) => method !== "ALL")?.path ??
@@ -432,16 +403,4 @@ function secure(headers: Headers): void {
   headers.set("x-content-type-options", "nosniff");
   headers.set("referrer-policy", "no-referrer");
   headers.set("cross-origin-resource-policy", "cross-origin");
-}
-
-function rateHeaders(allowance: {
-  limit: number;
-  remaining: number;
-  resetSeconds: number;
-}): Record<string, string> {
-  return {
-    "ratelimit-limit": String(allowance.limit),
-    "ratelimit-remaining": String(allowance.remaining),
-    "ratelimit-reset": String(allowance.resetSeconds),
-  };
 }

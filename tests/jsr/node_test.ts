@@ -45,6 +45,7 @@ const server = createServer(async (incoming, outgoing) => {
     refused: error instanceof APIError && error.code,
     status: (await mien.health()).status,
     models: models.map(({ name }) => name),
+    metrics: await (await handler(new Request("http://localhost/metrics"))).text(),
   }));
   process.exit(0);
 });
@@ -88,7 +89,7 @@ Deno.test("the packed tarball works in Node: offline, as a server, and for the c
     await assertConforms(found);
   });
   await t.step("a server in Node answers the client in Node", async () => {
-    const { label, refused, status, models } = JSON.parse(
+    const { label, refused, status, models, metrics } = JSON.parse(
       await node("serve.mjs", SERVE),
     );
     assert.deepEqual([label, refused, status], [
@@ -97,6 +98,8 @@ Deno.test("the packed tarball works in Node: offline, as a server, and for the c
       "ready",
     ]);
     assert.equal(models.length, 3);
+    assert.match(metrics, /^mien_build_info\{.*runtime="node \d/m);
+    assert.match(metrics, /^mien_faces_total\{backend="wasm"\} 1$/m);
   });
   await t.step("its declarations compile, strictly", async () => {
     await Deno.writeTextFile(`${cwd}/typed.ts`, TYPED);
