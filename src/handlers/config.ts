@@ -26,8 +26,8 @@ export interface Config {
   gpuToken: string | undefined;
 }
 
-/** Memory in MiB one Worker needs with the light set of models, and the process without any. */
-const WORKER_MIB = 160;
+/** Memory in MiB one Worker takes at most, on a picture at the default limits, and the process without any. */
+const WORKER_MIB = 680;
 const PROCESS_MIB = 128;
 
 /** What the machine offers. */

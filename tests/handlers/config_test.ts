@@ -185,8 +185,9 @@ for (const [name, value] of SECRETS) {
 const MACHINES: [cores: number, memoryMib: number, workers: number][] = [
   [1, 8192, 1],
   [8, 8192, 8],
-  [8, 1024, 5],
-  [8, 512, 2],
+  [8, 4096, 5],
+  [8, 2048, 2],
+  [8, 1024, 1],
   [8, 64, 1],
 ];
 

@@ -54,6 +54,27 @@ Deno.test("deno task start answers a real photo, logs no content, and on SIGTERM
   assert.doesNotMatch(server.output, /boundingBox|base64|[A-Za-z0-9+/]{60}/);
 });
 
+Deno.test("deno task start on SIGTERM answers 503 to a body still on its way, and ends with 0", async () => {
+  await using server = await Server.start();
+  await server.printed('"ready":true');
+  const { hostname, port } = server.url("/");
+  using socket = await Deno.connect({ hostname, port: Number(port) });
+  const head = "POST /v1/analyze HTTP/1.1\r\nHost: mien.test\r\n" +
+    "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+  await socket.write(new TextEncoder().encode(head));
+  const buffer = new Uint8Array(4096), decoder = new TextDecoder();
+  let text = decoder.decode(
+    buffer.subarray(0, await socket.read(buffer) ?? 0),
+  );
+  assert.match(text, /^HTTP\/1\.1 100 /);
+  server.kill("SIGTERM");
+  for (let size; (size = await socket.read(buffer)) !== null;) {
+    text += decoder.decode(buffer.subarray(0, size));
+  }
+  assert.match(text, /\r\nHTTP\/1\.1 503 [^]*"code":"overloaded"/);
+  assert.equal((await server.status()).code, 0);
+});
+
 const REFUSED: [env: Record<string, string>, sentence: RegExp][] = [
   [
     { MIEN_QUEUE: "many" },
