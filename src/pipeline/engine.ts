@@ -21,6 +21,7 @@ import {
   readFaces,
   readGraph,
 } from "./reading.ts";
+import { rehearse } from "./rehearse.ts";
 import { addUnits, type FoundFace, readUnits } from "./units_reading.ts";
 
 /** What the engine answers; the pipeline adds the request's id. */
@@ -330,6 +331,7 @@ export function createEngine(parts: EngineParts): Engine {
     analyze,
     run: (model, feeds, options) => backend.run(model, feeds, options),
     async warm(names) {
+      rehearse(detector.inputs[0]!, landmarker.inputs[0]!);
       for (
         const spec of [
           detector,
