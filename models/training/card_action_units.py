@@ -1,9 +1,10 @@
 """The card of the action units: cards/action_units_cednn.md with its placeholders filled.
 
-python card_action_units.py       # after evaluate_action_units.py
+python card_action_units.py       # after evaluate_action_units.py and, in the project's root, deno task eval:units
 """
 
 import json
+from pathlib import Path
 from string import Template
 
 import difference_maps
@@ -29,6 +30,7 @@ ARMS = {
     "concat": "maps concatenated, not started from expressions",
     "dense": "dense convolutions of as many weights, not started from expressions",
 }
+WILD = Path(__file__).parent / "studies" / "wild_units.json"
 HEAD = ["read against", "macro F1", "macro F1 at 0.5", "AUC", "found on calm faces"]
 
 
@@ -74,6 +76,41 @@ def arms(report):
     return text if not missing else f"{text}\n\nNot run yet: {'; '.join(missing)}."
 
 
+def wild(entry):
+    """What the served units do on photos, where that was measured on these very weights."""
+    study = json.loads(WILD.read_text())
+    if study["sha256"] != entry["sha256"]:
+        return f"Not measured on these weights yet: `{study['command']}`."
+    rows = [
+        [
+            row["reference"],
+            percent(row["fired"]),
+            percent(row["firedOnCalm"]),
+            percent(row["furtherThanAlone"]),
+            percent(row["lipCornersOfHappy"]),
+            percent(row["lowest"]) if "lowest" in row else "",
+        ]
+        for row in study["rows"]
+    ]
+    head = [
+        "reference",
+        "units found",
+        "on calm faces",
+        "not found alone",
+        "AU12 on happy faces",
+        "map that is not empty",
+    ]
+    alone = study["rows"][0]["units"]
+    most = max(alone, key=alone.get)
+    return (
+        f"The {study['faces']} faces of {len(study['photos'])} photos (a portrait and face-api's samples), of which "
+        f"{study['calmFaces']} read as neutral and {study['happyFaces']} as happiness; shares of all units of all faces. "
+        f"Few faces, and mostly posed smiles in good light. Alone, {most} is found most often, on {percent(alone[most])}; "
+        f"the lip corners of a smile (AU12) on {percent(study['rows'][0]['lipCornersOfHappy'])} of the happy faces: what "
+        f"this share lacks was missed. Measured by `{study['command']}`; rates per unit in studies/{WILD.name}.\n\n{table(head, rows)}"
+    )
+
+
 def card():
     entry = manifest.entry(NAME)
     report = json.loads((manifest.MODELS / NAME / "evaluation.json").read_text())
@@ -110,6 +147,7 @@ def card():
         most=percent(tiles["most"]),
         allowed=percent(tiles["allowed"]),
         over=", ".join(over) or "none",
+        wild=wild(entry),
         command=report["command"],
         signatures="; ".join(f"{label}: {' + '.join(names)}" for label, names in signatures.items()),
     )
