@@ -28,7 +28,7 @@ ARMS = {
     "every": "all maps into all five blocks",
     "gate": "as served, but the maps gate instead of being added",
     "concat": "maps concatenated, not started from expressions",
-    "dense": "dense convolutions of as many weights, not started from expressions",
+    "dense": "dense convolutions of as many weights",
 }
 WILD = Path(__file__).parent / "studies" / "wild_units.json"
 HEAD = ["read against", "macro F1", "macro F1 at 0.5", "AUC", "found on calm faces"]

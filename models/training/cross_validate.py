@@ -25,7 +25,7 @@ import task_action_units
 import train
 import weights
 
-START = train.RUNS / "cednn_expression" / "state.pt"
+START, DENSE_START = "cednn_expression", "cednn_expression_dense"  # runs of cednn_expression.py
 BINARY, SIGNED = (0, 1, 2, 3, 4), (5,)
 
 
@@ -34,20 +34,20 @@ def fed(mode, chosen, blocks=3):
     return ((mode, chosen),) * blocks + (("none", ()),) * (len(cednn.WIDTHS) - blocks)
 
 
-# Each control: what `build` takes, the reference it trains with, and whether it starts from expressions.
+# Each control: what `build` takes, the reference it trains with, and the expression training it starts from.
 ARMS = {
-    "cednn": ({}, "own", True),
-    "trunk": ({"feed": fed("none", ())}, "none", True),
-    "binary": ({"feed": fed("add", BINARY)}, "own", True),
-    "signed": ({"feed": fed("add", SIGNED)}, "own", True),
-    "stranger": ({}, "other", True),
-    "scratch": ({}, "own", False),
-    "scratch_trunk": ({"feed": fed("none", ())}, "none", False),
-    "first": ({"feed": fed("add", cednn.ALL, 1)}, "own", True),
-    "every": ({"feed": fed("add", cednn.ALL, 5)}, "own", True),
-    "gate": ({"feed": fed("gate", cednn.ALL)}, "own", True),
-    "concat": ({"feed": fed("concat", cednn.ALL)}, "own", False),
-    "dense": ({"groups": 1, "middles": cednn.DENSE}, "own", False),
+    "cednn": ({}, "own", START),
+    "trunk": ({"feed": fed("none", ())}, "none", START),
+    "binary": ({"feed": fed("add", BINARY)}, "own", START),
+    "signed": ({"feed": fed("add", SIGNED)}, "own", START),
+    "stranger": ({}, "other", START),
+    "scratch": ({}, "own", None),
+    "scratch_trunk": ({"feed": fed("none", ())}, "none", None),
+    "first": ({"feed": fed("add", cednn.ALL, 1)}, "own", START),
+    "every": ({"feed": fed("add", cednn.ALL, 5)}, "own", START),
+    "gate": ({"feed": fed("gate", cednn.ALL)}, "own", START),
+    "concat": ({"feed": fed("concat", cednn.ALL)}, "own", None),
+    "dense": ({"groups": 1, "middles": cednn.DENSE}, "own", DENSE_START),
 }
 
 
@@ -87,12 +87,12 @@ def held_out(net, valid):
 
 
 def prepared(args, fold):
-    options, reference, warm = ARMS[args.arm]
+    options, reference, start = ARMS[args.arm]
     data = task_action_units.ActionUnits("train", cednn.SIZE, args.data, fold=fold, reference=reference)
     torch.manual_seed(args.seed)
     net = importlib.import_module(args.network).build(len(data.units), **options)
-    if warm:
-        weights.start(net, weights.load(args.start), cednn.NEW)
+    if start:
+        weights.start(net, weights.load(args.start or args.runs / start / "state.pt"), cednn.NEW)
     return net, data
 
 
@@ -127,7 +127,7 @@ def parse(argv=None):
     parser.add_argument("network", help="a network file here, without .py")
     parser.add_argument("--arm", choices=ARMS, help="default: the network as it ships")
     parser.add_argument("--folds", default=f"0-{task_action_units.FOLDS - 1}", help="e.g. 0-9, 3, or all")
-    parser.add_argument("--start", type=Path, default=START, help="expression training: state.pt")
+    parser.add_argument("--start", type=Path, help="expression training: state.pt (default: the arm's own)")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
