@@ -38,7 +38,7 @@ STILL = 11  # units held still where the rest is fine-tuned: through the fifth b
 MODEL = "expression_patt_lite"
 SUBSET, EPOCHS, BATCH, RATE = 4000, 4, 32, 1e-3
 SEEDS = [1, 2, 3]
-SIDES = (64, 96, 112, 128, 224)
+SIDES = (96, 112, 128, 224)
 ARMS = {
     "truncated MobileNet": {},
     "+ patch extraction": {"patches": 2},
