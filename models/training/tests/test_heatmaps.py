@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 import card
 import check_heatmaps
+import dacl
 import export
 import mini_xception
 from task_expression import Expression
@@ -102,3 +103,13 @@ def test_check_gives_a_row_for_each_map_and_the_card_prints_them(model, monkeypa
         assert row["least"] <= row["correlation"] <= row["most"] and row["passes"] in (True, False)
     text = card.heatmaps({"data": "synthetic", "n": 6, "masks": 2, "networks": 2, "command": "x", "maps": rows})
     assert text.count("\n| ") == 4 and "6 tiles of synthetic" in text
+
+
+def test_attention_of_dacl_is_the_winning_class_of_its_attentive_evidence(tmp_path):
+    torch.manual_seed(1)
+    net = dacl.build(pool=True).eval()
+    model = check_heatmaps.Model(export.export(net, Expression.HEADS, 64, tmp_path / "net.onnx"))
+    images, labels = torch.rand(3, 1, 64, 64) * 2 - 1, torch.tensor([0, 5, 7])
+    with torch.no_grad():
+        expected = net.read(images)[4][torch.arange(3), labels]
+    torch.testing.assert_close(model.attention(images, labels), expected, atol=1e-4, rtol=1e-3)
