@@ -10,6 +10,8 @@ export interface Overload {
   seconds: number;
   /** The server's `MIEN_DEADLINE_MS`. */
   deadlineMs: number;
+  /** Milliseconds after SIGTERM at which the server is killed. @default {5000}, as the platform does */
+  killMs?: number;
   progress?(text: string): void;
 }
 
@@ -31,13 +33,12 @@ export interface Toll {
   exit: { code: number; ms: number };
 }
 
-/** Milliseconds after SIGTERM at which the platform kills. */
-const KILL_MS = 5000;
 const WORKERS = 2;
 
 /** Starts a server with a pool of two, overloads it while its Workers are killed, and ends it. */
 export async function overload(
-  { clients, seconds, deadlineMs, progress = () => {} }: Overload,
+  { clients, seconds, deadlineMs, killMs = 5000, progress = () => {} }:
+    Overload,
 ): Promise<Toll> {
   const preload = new URL("kill_workers.ts", import.meta.url).pathname;
   const [run, ...rest] = await startArguments();
@@ -93,7 +94,7 @@ export async function overload(
   terminated = true;
   const start = performance.now();
   server.kill("SIGTERM");
-  const killer = setTimeout(() => server.kill("SIGKILL"), KILL_MS);
+  const killer = setTimeout(() => server.kill("SIGKILL"), killMs);
   const { code } = await server.status();
   clearTimeout(killer);
   toll.exit = { code, ms: performance.now() - start };
