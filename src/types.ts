@@ -210,7 +210,10 @@ export interface Face {
   expression?: Expression;
   /** On request: action units, in the model's order. */
   actionUnits?: ActionUnit[];
-  /** What the units were read against; the neutral serves the largest face only. */
+  /**
+   * What the units were read against: nothing, the neutral, which serves the largest face only, or
+   * in a stream the face's own calmest look of late.
+   */
   actionUnitReference?: "none" | "provided" | "running";
   /** With an expression and action units: where they disagree; empty when they do not. */
   consistency?: Inconsistency[];

@@ -1,6 +1,6 @@
-import type { Analysis, AnalyzeOptions, Face, Problem } from "../types.ts";
+import type { Analysis, AnalyzeOptions, Problem } from "../types.ts";
 import type { Pipeline } from "../pipeline/mod.ts";
-import { smooth, type SmoothState } from "../pipeline/smooth.ts";
+import { Sequence } from "../pipeline/sequence.ts";
 import { describeProblem, RequestError } from "./problem.ts";
 
 /** What a stream needs of the server's settings. */
@@ -24,9 +24,6 @@ interface Frame {
   arrived: number;
 }
 
-/** A face known by its landmarks is looked for by the detector as often as this, and new ones with it. */
-const DETECT_EVERY_MS = 500;
-
 /**
  * The frames of one stream: one is analysed, the newest waits, and one that waited is answered
  * `overloaded` as soon as a newer comes.
@@ -35,20 +32,17 @@ const DETECT_EVERY_MS = 500;
  */
 export class Frames {
   readonly #id: string;
-  readonly #options: AnalyzeOptions;
+  readonly #sequence: Sequence;
   readonly #settings: FrameSettings;
   readonly #ended = new AbortController();
   #received = 0;
   #waiting: Frame | undefined;
   #running: Promise<void> | undefined;
-  #state: SmoothState | undefined;
-  #faces: readonly Face[] = [];
-  #detected = -Infinity;
 
   /** `options` hold for every frame. */
   constructor(id: string, options: AnalyzeOptions, settings: FrameSettings) {
     this.#id = id;
-    this.#options = options;
+    this.#sequence = new Sequence(options);
     this.#settings = settings;
   }
 
@@ -75,10 +69,11 @@ export class Frames {
     await this.#running;
   }
 
-  /** Forgets what waits; nothing is answered from now on. */
+  /** Forgets what waits and every face; nothing is answered from now on. */
   end(): void {
     this.#waiting = undefined;
     this.#ended.abort();
+    this.#sequence.end();
   }
 
   #check(data: unknown): Uint8Array<ArrayBuffer> {
@@ -120,32 +115,17 @@ export class Frames {
   }
 
   async #analyze({ requestId, bytes, arrived }: Frame): Promise<Analysis> {
-    const { attributes = ["expression"] } = this.#options;
-    const wanted = attributes === "all" || attributes.includes("landmarks");
-    const known = this.#options.input !== "crop" &&
-      arrived - this.#detected < DETECT_EVERY_MS;
-    const analysis = await this.#settings.pipeline.analyze(bytes, {
-      ...this.#options,
-      attributes: wanted ? attributes : [...attributes, "landmarks"],
-    }, {
-      requestId,
-      signal: this.#ended.signal,
-      deadlineMs: Math.max(
-        1,
-        this.#settings.deadlineMs - (performance.now() - arrived),
-      ),
-      ...(known ? { follow: this.#faces } : {}),
-    });
-    if (analysis.timing.detectMs > 0) this.#detected = arrived;
-    this.#faces = analysis.faces;
-    const { minConfidence } = this.#options;
-    const { faces, state } = smooth(analysis.faces, {
-      timestampMs: arrived,
-      ...(this.#state ? { state: this.#state } : {}),
-      ...(minConfidence === undefined ? {} : { minConfidence }),
-    });
-    this.#state = state;
-    return { ...analysis, faces: wanted ? faces : faces.map(withoutLandmarks) };
+    const { pipeline, deadlineMs } = this.#settings;
+    return await this.#sequence.next(
+      arrived,
+      (options, before) =>
+        pipeline.analyze(bytes, options, {
+          ...before,
+          requestId,
+          signal: this.#ended.signal,
+          deadlineMs: Math.max(1, deadlineMs - (performance.now() - arrived)),
+        }),
+    );
   }
 
   #fail(error: unknown, requestId: string): void {
@@ -154,8 +134,4 @@ export class Frames {
     if (problem.status === 500) this.#settings.report(error, requestId);
     this.#settings.answer(problem);
   }
-}
-
-function withoutLandmarks({ landmarks: _, ...face }: Face): Face {
-  return face;
 }

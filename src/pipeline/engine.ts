@@ -8,6 +8,7 @@ import { follow } from "./follow.ts";
 import { headerOf, type ImageHeader, readHeader } from "./header.ts";
 import type { RawImage } from "./image.ts";
 import { locate, type LocatedFace } from "./landmarks.ts";
+import type { Look } from "./look.ts";
 import type { ModelSpec, ModelStore } from "./manifest.ts";
 import type { HandOver, Plan } from "./options.ts";
 import { openPicture } from "./picture.ts";
@@ -30,6 +31,8 @@ export type EngineAnswer = Omit<Analysis, "requestId"> & {
   crops?: Crop[];
   /** When each stage ran, where the plan asks. */
   intervals?: readonly Interval[];
+  /** How each face looks, where the plan has faces of the frames before and reads action units. */
+  looks?: Look[];
 };
 
 /** Image work: bytes in, faces out. One interface in process and behind a pool of Workers. */
@@ -173,6 +176,7 @@ export function createEngine(parts: EngineParts): Engine {
         {
           faces,
           picture,
+          ...(plan.known ? { known: plan.known } : {}),
           ...(plan.neutral
             ? { neutral: await findNeutral(plan.neutral, plan, clock, signal) }
             : {}),
@@ -214,6 +218,7 @@ export function createEngine(parts: EngineParts): Engine {
         type: header.type,
       },
       faces: answer,
+      ...(units?.looks ? { looks: units.looks } : {}),
       ...(handOver && reads
         ? {
           crops: await clock.time(

@@ -7,16 +7,23 @@ import type { Analysis, AnalyzeOptions, Face, ImageLimits } from "../types.ts";
 import { DEFAULT_MODEL, IMAGE_LIMITS } from "./defaults.ts";
 import { deferred } from "./deferred.ts";
 import { PipelineError } from "./error.ts";
+import type { KnownFaces, Look } from "./look.ts";
 import { type ModelSpec, ModelStore } from "./manifest.ts";
 import { MODELS_URL, readModelFiles } from "./model_files.ts";
-import { type Plan, resolveOptions, withNeutral } from "./options.ts";
+import {
+  type Plan,
+  resolveOptions,
+  toDetection,
+  withNeutral,
+} from "./options.ts";
 import { type JobOptions, Pool, type PoolState } from "./pool.ts";
-import type { Detection, Tensor } from "./postprocess.ts";
+import type { Tensor } from "./postprocess.ts";
 import { type GpuOptions, GpuRoute, type GpuState } from "./route.ts";
 import { traced, traceStages } from "./tracing.ts";
 
 export { DEFAULT_MODEL, IMAGE_LIMITS } from "./defaults.ts";
 export { PipelineError } from "./error.ts";
+export type { KnownFace, KnownFaces, Look } from "./look.ts";
 export {
   type Calibration,
   type Metric,
@@ -70,6 +77,8 @@ export interface CallOptions {
    * detector does not run, and no new face is found.
    */
   follow?: readonly Face[];
+  /** In a stream: faces of the frames before, whose calm looks serve action units as references. */
+  known?: KnownFaces;
 }
 
 /** Finds faces and reads their expressions. */
@@ -85,7 +94,8 @@ export interface Pipeline {
   /** Circuit breakers and counts of the GPU route, or undefined when there is none. */
   readonly gpu?: GpuState | undefined;
   /**
-   * Analyses one image. The bytes are handed over: do not use them afterwards.
+   * Analyses one image; with `known` and action units the answer has `looks`, one per face, for the
+   * frames that follow. The bytes are handed over: do not use them afterwards.
    *
    * @throws {PipelineError} with a code of the contract
    */
@@ -93,7 +103,7 @@ export interface Pipeline {
     bytes: Uint8Array<ArrayBuffer>,
     options?: AnalyzeOptions,
     call?: CallOptions,
-  ): Promise<Analysis>;
+  ): Promise<Analysis & { looks?: readonly Look[] }>;
   /**
    * Runs one model of the manifest on tensors as they are. Nothing is checked: what does not fit
    * the model rejects.
@@ -173,9 +183,11 @@ export async function createPipeline(
     async analyze(bytes, wanted = {}, call = {}) {
       const attributes = { "mien.image.bytes": bytes.length };
       return await traced("analyze", { attributes }, async (span) => {
+        const { known, neutral } = call;
+        const resolved = resolveOptions(wanted, models, model, route?.models);
         const plan = withNeutral(
-          resolveOptions(wanted, models, model, route?.models),
-          call.neutral,
+          known ? { ...resolved, known } : resolved,
+          neutral,
         );
         if (span.isRecording()) plan.trace = true;
         const left = Math.min(deadlineMs, call.deadlineMs ?? deadlineMs);
@@ -327,11 +339,6 @@ function edgeModel(models: ModelStore, name: string): void {
   throw new RangeError(
     `Cannot run ${name} here: only a GPU server has it; name it per request, or as gpu.model`,
   );
-}
-
-function toDetection(face: Face): Detection[] {
-  const { boundingBox, detectionScore: score, landmarks } = face;
-  return landmarks ? [{ boundingBox, score, landmarks }] : [];
 }
 
 function expressionModel(models: ModelStore, name: string): ModelSpec {

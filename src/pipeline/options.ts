@@ -1,6 +1,12 @@
-import type { AnalyzeOptions, Attribute, ExplanationMethod } from "../types.ts";
+import type {
+  AnalyzeOptions,
+  Attribute,
+  ExplanationMethod,
+  Face,
+} from "../types.ts";
 import { PipelineError } from "./error.ts";
 import type { RawImage } from "./image.ts";
+import type { KnownFaces } from "./look.ts";
 import type { ModelSpec, ModelStore } from "./manifest.ts";
 import type { Detection } from "./postprocess.ts";
 
@@ -25,6 +31,8 @@ export interface Plan {
   follow?: readonly Detection[];
   /** The answer is to tell when each stage ran. */
   trace?: boolean;
+  /** In a stream: faces of the frames before, whose calm looks serve as references. */
+  known?: KnownFaces;
 }
 
 /** Which faces leave the engine as aligned crops, and for whom. */
@@ -181,12 +189,18 @@ export function withNeutral(plan: Plan, neutral?: Plan["neutral"]): Plan {
       "neutral serves attributes=actionUnits: add it to attributes, or leave neutral out",
     );
   }
-  if (!neutral && plan.explain === "difference") {
+  if (!neutral && !plan.known && plan.explain === "difference") {
     throw unsupported(
       "explain=difference compares with a neutral photo: send neutral, or leave explain out",
     );
   }
   return neutral ? { ...plan, neutral } : plan;
+}
+
+/** A face of an answer as one to follow, where it has landmarks. */
+export function toDetection(face: Face): Detection[] {
+  const { boundingBox, detectionScore: score, landmarks } = face;
+  return landmarks ? [{ boundingBox, score, landmarks }] : [];
 }
 
 /** The models that `model` may name. */

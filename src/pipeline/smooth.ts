@@ -2,6 +2,8 @@ import type { Face } from "../types.ts";
 import { blend } from "./blend.ts";
 import { assign, type Track, velocityAt } from "./track.ts";
 
+const MAX_LOST_MS = 1500;
+
 /** What is remembered from frame to frame. Plain data: it may be cloned, posted and stored. */
 export interface SmoothState {
   /** Faces in view, and faces lost a short while ago. */
@@ -55,11 +57,9 @@ export function smooth(
   options: SmoothOptions,
 ): Smoothed {
   const { timestampMs, timeConstantMs = 300, switchMargin = 0.1 } = options;
-  const { maxLostMs = 1500, minConfidence } = options;
+  const { maxLostMs = MAX_LOST_MS, minConfidence } = options;
   const before = options.state ?? { tracks: [], nextId: 1 };
-  const known = before.tracks.filter((track) =>
-    timestampMs - track.seenMs <= maxLostMs
-  );
+  const known = stillKnown(before.tracks, timestampMs, maxLostMs);
   let { nextId } = before;
   const assigned = assign(known, faces, timestampMs);
   const current = faces.map((seen, at): Track & { shown: TrackedFace } => {
@@ -90,6 +90,15 @@ export function smooth(
     faces: current.map(({ shown }) => shown),
     state: { tracks: [...current, ...lost], nextId },
   };
+}
+
+/** Tracks that a face may still continue. */
+export function stillKnown(
+  tracks: readonly Track[],
+  timestampMs: number,
+  maxLostMs = MAX_LOST_MS,
+): Track[] {
+  return tracks.filter(({ seenMs }) => timestampMs - seenMs <= maxLostMs);
 }
 
 /** What share of an exponential mean the newest value has. */

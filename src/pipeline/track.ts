@@ -14,6 +14,12 @@ export interface Track {
   shown: Face;
 }
 
+/** What is compared of two faces. */
+type Place = Pick<Face, "boundingBox" | "landmarks">;
+
+/** As much of a track as tells where its face would be by now. */
+export type Sighting = Pick<Track, "seenMs" | "velocity"> & { seen: Place };
+
 /** Farthest a face may be from where its track expects it, in sides of its box. */
 const GATE = 0.8;
 /** What a change of size by the factor e counts, in sides of the box. */
@@ -32,8 +38,8 @@ const VELOCITY_MS = 150;
  * @returns For each face the index of its track, or undefined for a face not known.
  */
 export function assign(
-  tracks: readonly Track[],
-  faces: readonly Face[],
+  tracks: readonly Sighting[],
+  faces: readonly Place[],
   timestampMs: number,
 ): (number | undefined)[] {
   const pairs = tracks.flatMap((track, index) =>
@@ -72,8 +78,8 @@ export function velocityAt(
 
 /** Mean distance of a face's points from where the track expects them, in sides of its box. */
 function distance(
-  { seen, seenMs, velocity }: Track,
-  face: Face,
+  { seen, seenMs, velocity }: Sighting,
+  face: Place,
   timestampMs: number,
 ): number {
   const elapsed = Math.min(

@@ -5,6 +5,7 @@ import type { Clock } from "./clock.ts";
 import type { Scaled } from "./detect.ts";
 import { explain } from "./explain.ts";
 import type { LocatedFace } from "./landmarks.ts";
+import { type KnownFaces, type Look, referencesFor } from "./look.ts";
 import type { ModelSpec, OutputSpec } from "./manifest.ts";
 import type { Plan } from "./options.ts";
 import type { Tensor } from "./postprocess.ts";
@@ -24,34 +25,53 @@ export interface UnitsReading {
   maps: Tensor;
   /** Samples of each aligned face, 0 to 255. */
   samples: Float32Array[];
-  /** Whether a neutral was given; it serves the first face, which is the largest. */
-  provided: boolean;
+  /** What each face was read against. */
+  references: NonNullable<Face["actionUnitReference"]>[];
+  /** How each face looks, for the frames that follow; absent outside of a stream. */
+  looks?: Look[];
 }
 
 /**
- * Runs the model on all faces as one batch. A face without a neutral is its own reference: no
+ * Runs the model on all faces as one batch. A neutral serves the first face, which is the largest;
+ * in a stream a face's own calm look serves it. A face with neither is its own reference: no
  * difference, so that the answer is that of the net without maps.
  */
 export async function readUnits(
   spec: ModelSpec,
-  { faces, picture, neutral }: {
+  { faces, picture, neutral, known }: {
     faces: readonly LocatedFace[];
     picture: Scaled;
     neutral?: FoundFace;
+    known?: KnownFaces;
   },
   { backend, signal }: { backend: Backend; signal?: AbortSignal },
   clock: Clock,
 ): Promise<UnitsReading> {
   const aligned = alignFaces(faces, spec, picture);
-  const references = [...aligned.samples];
+  const references = aligned.samples.map((samples) => ({
+    kind: "none" as UnitsReading["references"][number],
+    samples,
+  }));
+  const looks = known && aligned.samples.map(toLook);
+  if (known && looks) {
+    const running = referencesFor(faces, looks, known);
+    for (const [index, look] of running.entries()) {
+      if (!look) continue;
+      const samples = Float32Array.from(look);
+      references[index] = { kind: "running", samples };
+    }
+  }
   if (neutral) {
     const { samples } = alignFaces([neutral.face], spec, neutral.picture);
-    references[0] = samples[0]!;
+    references[0] = { kind: "provided", samples: samples[0]! };
   }
   const [first, second] = spec.inputs;
   const feeds = {
     ...batch(aligned, first!),
-    ...batch({ ...aligned, samples: references }, second!),
+    ...batch(
+      { ...aligned, samples: references.map(({ samples }) => samples) },
+      second!,
+    ),
   };
   const { logits, maps } = await clock.time(
     "classifyMs",
@@ -62,8 +82,13 @@ export async function readUnits(
     logits: logits!,
     maps: maps!,
     samples: aligned.samples,
-    provided: neutral !== undefined,
+    references: references.map(({ kind }) => kind),
+    ...(looks ? { looks } : {}),
   };
+}
+
+function toLook(samples: Float32Array): Look {
+  return Uint8Array.from(samples, Math.round);
 }
 
 /** Adds a face's action units to its answer, and what goes with them. */
@@ -74,10 +99,10 @@ export async function addUnits(
   plan: Plan,
   clock: Clock,
 ): Promise<void> {
-  const { spec, provided } = reading;
+  const { spec } = reading;
   const output = spec.outputs[0]!;
   face.actionUnits = toActionUnits(row(reading.logits, index), output);
-  face.actionUnitReference = provided && index === 0 ? "provided" : "none";
+  face.actionUnitReference = reading.references[index]!;
   addConsistency(face, output);
   if (plan.explain === "difference") {
     const map = {

@@ -25,14 +25,21 @@ import { createEngine } from "../pipeline/engine.ts";
 import { PipelineError } from "../pipeline/error.ts";
 import type { RawImage } from "../pipeline/image.ts";
 import { type ModelSpec, ModelStore } from "../pipeline/manifest.ts";
-import { resolveOptions, withNeutral } from "../pipeline/options.ts";
+import type { Look } from "../pipeline/look.ts";
+import {
+  resolveOptions,
+  toDetection,
+  withNeutral,
+} from "../pipeline/options.ts";
 import { createOrtBackend, type Ort } from "../pipeline/ort_backend.ts";
 import { encodePng } from "../pipeline/png.ts";
+import { type Before, Sequence } from "../pipeline/sequence.ts";
 import type { Analysis, AnalyzeOptions, ImageLimits } from "../types.ts";
 import { toBytes } from "./bytes.ts";
 import { isPixelSource, toRawImage } from "./canvas.ts";
 import type { CropOptions, CroppedFaces, FaceCropper } from "./crops.ts";
 import { MienError } from "./errors.ts";
+import { framesOf, type FrameSource } from "./frames.ts";
 import { checkRanges } from "./ranges.ts";
 import { newRequestId } from "./request.ts";
 import type { ImageInput } from "./upload.ts";
@@ -43,6 +50,7 @@ export type { CodecName } from "../pipeline/codecs.ts";
 export type { ModelSpec, ReadModelFile } from "../pipeline/manifest.ts";
 export type { Ort, OrtSession } from "../pipeline/ort_backend.ts";
 export type { CropOptions, CroppedFace, CroppedFaces } from "./crops.ts";
+export type { FrameSource } from "./frames.ts";
 export type { ImageInput } from "./upload.ts";
 export type { ModelSource, Progress } from "./weights.ts";
 export { MienError } from "./errors.ts";
@@ -99,6 +107,18 @@ export interface Analyzer extends FaceCropper {
    * @throws {TypeError} when the picture is none, or cannot be read in this runtime
    */
   analyze(image: ImageInput, options?: LocalAnalyzeOptions): Promise<Analysis>;
+  /**
+   * Analyses frames one after the other, as `WS /v1/stream` does: faces keep a `trackId`, scores
+   * are smoothed, and a face's own calm look becomes the reference for its action units. Nothing of
+   * it is kept when the loop is left.
+   *
+   * @throws {MienError} with a code of the contract
+   * @throws {TypeError} when a frame is no picture, or cannot be read in this runtime
+   */
+  stream(
+    source: FrameSource,
+    options?: LocalAnalyzeOptions,
+  ): AsyncGenerator<Analysis, void, undefined>;
   /** Frees every session. */
   close(): Promise<void>;
 }
@@ -133,17 +153,43 @@ export async function createAnalyzer(
   async function analyze(
     image: ImageInput,
     { signal, neutral, ...wanted }: LocalAnalyzeOptions = {},
-  ): Promise<Analysis> {
+    { follow = [], known }: Before = {},
+  ): Promise<Analysis & { looks?: readonly Look[] }> {
     return await translated(async () => {
       checkRanges(wanted);
+      const resolved = resolveOptions(wanted, models, model);
+      const detections = follow.flatMap(toDetection);
+      if (detections.length > 0) resolved.follow = detections;
       const plan = withNeutral(
-        resolveOptions(wanted, models, model),
+        known ? { ...resolved, known } : resolved,
         neutral === undefined ? undefined : await read(neutral),
       );
       const answer = await engine.analyze(await read(image), plan, signal);
       for (const { provenance } of answer.faces) provenance.backend = backend;
       return { requestId: newRequestId(), ...answer };
     });
+  }
+
+  async function* stream(
+    source: FrameSource,
+    { signal, neutral, ...wanted }: LocalAnalyzeOptions = {},
+  ): AsyncGenerator<Analysis, void, undefined> {
+    const sequence = new Sequence(wanted);
+    const call = {
+      ...(neutral === undefined ? {} : { neutral: await reusable(neutral) }),
+      ...(signal ? { signal } : {}),
+    };
+    try {
+      for await (const frame of framesOf(source)) {
+        signal?.throwIfAborted();
+        yield await sequence.next(
+          performance.now(),
+          (options, before) => analyze(frame, { ...options, ...call }, before),
+        );
+      }
+    } finally {
+      sequence.end();
+    }
   }
 
   async function crop(
@@ -177,7 +223,18 @@ export async function createAnalyzer(
     });
   }
 
-  return { models: models.specs, analyze, crop, close: () => engine.close() };
+  return {
+    models: models.specs,
+    analyze: (image, options) => analyze(image, options),
+    stream,
+    crop,
+    close: () => engine.close(),
+  };
+}
+
+/** An input that can be read again for each frame: a stream cannot. */
+async function reusable(image: ImageInput): Promise<ImageInput> {
+  return isPixelSource(image) ? image : await toBytes(image);
 }
 
 async function read(image: ImageInput): Promise<Uint8Array | RawImage> {

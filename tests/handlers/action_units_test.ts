@@ -1,33 +1,12 @@
 import assert from "node:assert/strict";
-import { decode } from "../../src/pipeline/decode.ts";
-import { readHeader } from "../../src/pipeline/header.ts";
-import type { RawImage } from "../../src/pipeline/image.ts";
-import { encodePng } from "../../src/pipeline/png.ts";
 import type { Analysis, Face } from "../../src/types.ts";
-import { fixture, LIMITS } from "../testdata/pictures.ts";
+import { fixture } from "../testdata/pictures.ts";
 import { faceCrop, twoFaces } from "./collage.ts";
+import { altered } from "./portrait.ts";
 import { analyze, handler } from "./real.ts";
 import { base64, form, post, problem } from "./requests.ts";
 
 const PHOTO = fixture("astronaut.jpg");
-
-/** The portrait with its pixels moved and changed. */
-async function altered(
-  value: (at: (x: number, y: number) => number, x: number, y: number) => number,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const image: RawImage = await decode(PHOTO, readHeader(PHOTO, LIMITS));
-  const { data, width, height } = image, out = new Uint8Array(data.length);
-  for (let i = 0; i < out.length; i++) {
-    const c = i % 3, x = (i - c) / 3 % width, y = Math.floor(i / 3 / width);
-    const at = (x: number, y: number) =>
-      data[
-        (Math.min(height - 1, Math.max(0, y)) * width +
-            Math.min(width - 1, Math.max(0, x))) * 3 + c
-      ]!;
-    out[i] = Math.round(value(at, x, y));
-  }
-  return await encodePng({ ...image, data: out });
-}
 
 /** The answer to the portrait beside a neutral. */
 async function beside(

@@ -9,6 +9,7 @@ import {
   MienError,
   type Progress,
 } from "../../src/sdk/local.ts";
+import { calm } from "../handlers/portrait.ts";
 import { handler } from "../handlers/real.ts";
 import { fixture } from "../testdata/pictures.ts";
 import { assertSameNumbers } from "./numbers.ts";
@@ -175,4 +176,38 @@ Deno.test("privacy=crops sends nothing when there is no face, or nobody to find 
   const misspelt = { privacy: "crop" as "crops" };
   await assert.rejects(without.analyze(photo, misspelt), TypeError);
   assert.equal(bodies.length, 0);
+});
+
+Deno.test("stream() keeps ids and reads action units against the face's own calm look", async () => {
+  const still = await calm(), ended = { source: false };
+  function* film() {
+    try {
+      for (let frame = 0; frame < 20; frame++) yield still;
+    } finally {
+      ended.source = true;
+    }
+  }
+  const references = [];
+  const frames = analyzer.stream(film(), { attributes: ["actionUnits"] });
+  for await (const { faces: [face] } of frames) {
+    assert.ok(face!.trackId);
+    references.push(face!.actionUnitReference);
+    if (references.at(-1) === "running") break;
+  }
+  assert.deepEqual(references.slice(0, 3), ["none", "none", "none"]);
+  assert.equal(references.at(-1), "running");
+  assert.ok(ended.source);
+});
+
+Deno.test("stream() keeps to a neutral that was given, and ends by its signal", async () => {
+  const still = await calm(), end = new AbortController();
+  const frames = analyzer.stream([still, still, still], {
+    attributes: ["actionUnits"],
+    neutral: new Blob([fixture("astronaut.jpg")]),
+    signal: end.signal,
+  });
+  const { value } = await frames.next();
+  assert.equal(value!.faces[0]!.actionUnitReference, "provided");
+  end.abort(new Error("enough"));
+  await assert.rejects(frames.next(), /enough/);
 });
