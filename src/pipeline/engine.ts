@@ -270,7 +270,7 @@ export function createEngine(parts: EngineParts): Engine {
   /** The largest face of the neutral photo. */
   async function findNeutral(
     bytes: Uint8Array | RawImage,
-    plan: Plan,
+    { follow: _follow, ...plan }: Plan,
     clock: Clock,
     signal: AbortSignal | undefined,
   ): Promise<FoundFace> {

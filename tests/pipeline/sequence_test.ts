@@ -95,11 +95,17 @@ Deno.test("a face that never looks calm has no reference", async () => {
   assert.deepEqual(new Set(kinds(answers)), new Set(["none"]));
 });
 
-Deno.test("a given neutral serves its face on every frame", async () => {
-  const answers = await run(SMILING, undefined, {
-    neutral: SMILE,
-  });
+Deno.test("a given neutral serves its face on every frame, wherever that shows its own", async () => {
+  const elsewhere = await altered((at, x, y) => at(x - 60, y - 40));
+  const answers = await run(SMILING, undefined, { neutral: elsewhere });
   assert.deepEqual(new Set(kinds(answers)), new Set(["provided"]));
+  const { faces: [alone] } = await pipeline.analyze(SMILE.slice(), {
+    attributes: ["actionUnits"],
+  }, { neutral: elsewhere });
+  const last = answers.at(-1)!.faces[0]!.actionUnits!;
+  for (const [index, { au, score }] of alone!.actionUnits!.entries()) {
+    assert.ok(Math.abs(score - last[index]!.score) < 0.15, au);
+  }
 });
 
 Deno.test("a face on a new track starts anew", async () => {
