@@ -111,6 +111,23 @@ Deno.test("multipart and JSON give the same action units", async () => {
   assert.deepEqual((await other.json()).faces, one.faces);
 });
 
+Deno.test("the same face in a crop that lies one or two samples off leaves an almost empty map", async () => {
+  const box = { x: 170, y: 50, width: 120, height: 120 }, sample = 120 / 48;
+  const crop = await faceCrop(box, 96);
+  const query = "input=crop&attributes=actionUnits&explain=difference";
+  const plain = await analyze(crop, "input=crop&attributes=actionUnits");
+  for (const [dx, dy] of [[1, 0], [0, -1], [2, 1], [-2, 2]] as const) {
+    const moved = { ...box, x: box.x + dx * sample, y: box.y + dy * sample };
+    const { faces: [face] } = await beside(
+      await faceCrop(moved, 96),
+      query,
+      crop,
+    );
+    assert.ok(share(passed(face!)) < 0.05, `${dx}, ${dy}`);
+    assert.ok(apart(scores(face!), scores(plain.faces[0]!)) < 0.2);
+  }
+});
+
 Deno.test("input=crop takes the neutral as a crop too", async () => {
   const box = { x: 170, y: 50, width: 120, height: 120 };
   const crop = await faceCrop(box, 64);
