@@ -20,7 +20,7 @@ export interface KnownFaces {
 
 /**
  * Least correlation of two looks a moment apart, whatever happens on the face. On CK+ a calm face
- * and the same face at its peak correlate by 0.69 or more in 19 of 20 pairs.
+ * and the same face at its peak correlate by 0.69 or more in 19 of 20 pairs (models/training/measure_looks.py).
  */
 const MOMENT_APART = 0.7;
 /** Least correlation of two calm looks: one person's do in 99 of 100 pairs, strangers' in 1 of 10. */
