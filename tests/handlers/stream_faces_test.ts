@@ -3,8 +3,10 @@ import { fixture } from "../testdata/pictures.ts";
 import { twoFaces } from "./collage.ts";
 import { calm } from "./portrait.ts";
 import { pipeline } from "./real.ts";
+import { slowClock } from "./slow_clock.ts";
 import { Client, LoopbackServer } from "./socket.ts";
 
+slowClock();
 const PHOTO = fixture("astronaut.jpg");
 
 Deno.test("a real stream keeps ids, follows faces by their landmarks and strips what was not asked for", async () => {
