@@ -1,4 +1,4 @@
-"""The studies' figures -> tables in docs/models.md, between the markers of each section; text around them is by hand.
+"""The studies' figures -> tables in docs/, between the markers of each section; text around them is by hand.
 
 python tables.py
 """
@@ -9,7 +9,8 @@ from pathlib import Path
 from card import percent, table
 
 FOLDER = Path(__file__).parent / "studies"
-FILE = Path(__file__).resolve().parents[2] / "docs" / "models.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+FILES = [DOCS / "models.md", DOCS / "gpu-route.md"]
 HEADS = {"ferplus": "FERPlus", "fer2013": "FER2013", "ckplus": "CK+"}
 
 
@@ -58,9 +59,35 @@ def conditions(reports):
     )
 
 
+def cascades(pairs):
+    """Accuracy by share escalated, a column per pair; then what a threshold wins on faces it was not chosen on."""
+    first = pairs[0]
+    rows = [["none", *(percent(pair["accuracy"][0]) for pair in pairs)]]
+    for index, row in enumerate(first["rows"]):
+        found = [pair["rows"][index] for pair in pairs]
+        rows.append(
+            [f"{100 * row['escalated']:.0f} %", *(f"{percent(r['accuracy'])} ({r['threshold']:g})" for r in found)]
+        )
+    names = [f"{pair['edge']} → {pair['server']}" for pair in pairs]
+    judged = []
+    for name, pair in zip(names, pairs):
+        held = pair["held"]
+        gain = f"{100 * held['gain']:+.1f} ± {100 * held['deviation']:.1f}"
+        verdict = "yes" if pair["pays"] else "no"
+        judged.append([name, gain, percent(held["escalated"]), percent(pair["either"]), verdict])
+    columns = ["", "points, other half", "escalated", "one of the two is right", "a point at ≤ 30 %"]
+    commands = ", ".join(f"`{pair['command']}`" for pair in pairs)
+    return (
+        f"{table(['faces escalated', *names], rows)}\n\n{table(columns, judged)}\n\n"
+        f"{first['data']}, n = {first['n']:,}; {first['held']['halvings']} halvings, both ways: {commands}."
+    )
+
+
 def section(name, report):
     if name == "conditions":
         return conditions(report)
+    if name == "cascade":
+        return cascades(report)
     return f"{leak(report) if name == 'patt_lite_leak' else arms(report)}\n\n{about(report)}"
 
 
@@ -75,8 +102,10 @@ def fill(text, reports):
 
 
 def reports():
-    return {file.stem: json.loads(file.read_text()) for file in sorted(FOLDER.glob("*.json"))}
+    found = {file.stem: json.loads(file.read_text()) for file in sorted(FOLDER.glob("*.json"))}
+    return found | {"cascade": [report for name, report in found.items() if name.startswith("cascade_")]}
 
 
 if __name__ == "__main__":
-    FILE.write_text(fill(FILE.read_text(), reports()))
+    for file in FILES:
+        file.write_text(fill(file.read_text(), reports()))

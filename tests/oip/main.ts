@@ -1,7 +1,7 @@
 /**
- * The strict server as a process of its own, over the WASM backend, so that it can be killed.
+ * The strict server as a process of its own, over the WASM backend.
  *
- *     deno run -A tests/oip/main.ts PORT
+ *     deno run -A tests/oip/main.ts PORT [MODEL...]
  *
  * @module
  */
@@ -10,12 +10,15 @@ import { readModelFiles } from "../../src/pipeline/model_files.ts";
 import { createWasmBackend } from "../../src/pipeline/wasm.ts";
 import { startOipServer } from "./server.ts";
 
+const [port = "0", ...names] = Deno.args;
 const models = await ModelStore.open(readModelFiles());
 const backend = createWasmBackend(models);
-await backend.load("expression_mien");
+for (const name of names.length > 0 ? names : ["expression_mien"]) {
+  await backend.load(name);
+}
 const { url } = startOipServer(
   models.specs,
   (model, feeds) => backend.run(model, feeds),
-  Number(Deno.args[0] ?? 0),
+  Number(port),
 );
 console.log(url);

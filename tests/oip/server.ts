@@ -80,7 +80,12 @@ export function startOipServer(
     { port, hostname: "127.0.0.1", onListen: () => {} },
     async (request) => {
       const { pathname: path } = new URL(request.url);
-      const body = new Uint8Array(await request.arrayBuffer());
+      let body: Uint8Array<ArrayBuffer>;
+      try {
+        body = new Uint8Array(await request.arrayBuffer());
+      } catch {
+        return failure(400, "the client left before its body was read");
+      }
       const seen: Seen = {
         method: request.method,
         path,

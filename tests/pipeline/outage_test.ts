@@ -2,41 +2,19 @@ import assert from "node:assert/strict";
 import { createPipeline } from "../../src/pipeline/mod.ts";
 import { encodePng } from "../../src/pipeline/png.ts";
 import type { Face } from "../../src/types.ts";
+import { freePort, ServerProcess } from "../oip/process.ts";
 import { formulaPicture } from "./support.ts";
 
 const REQUESTS = 500, TOGETHER = 4;
 
-/** Starts the GPU server as a process; resolves when it answers. */
-async function startServer(port: number): Promise<Deno.ChildProcess> {
-  const main = new URL("../oip/main.ts", import.meta.url).pathname;
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-all", main, String(port)],
-    stdout: "piped",
-  }).spawn();
-  const lines = child.stdout.pipeThrough(new TextDecoderStream());
-  for await (const text of lines) if (text.includes("http://")) break;
-  return child;
-}
-
-async function kill(server: Deno.ChildProcess): Promise<void> {
-  server.kill("SIGKILL");
-  await server.status;
-}
-
-/** A port that was free a moment ago. */
-function freePort(): number {
-  using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
-  return (listener.addr as Deno.NetAddr).port;
-}
-
 Deno.test(`a GPU server killed under a load of ${REQUESTS} requests is missed by none, and used again when it is back`, async () => {
   const port = freePort(), model = "expression_mien";
-  let server = await startServer(port);
+  let server = await ServerProcess.start({ port });
   const pipeline = await createPipeline({
     workers: 1,
     queue: TOGETHER,
     gpu: {
-      url: `http://127.0.0.1:${port}`,
+      url: server.url,
       model,
       escalateBelow: 1,
       timeoutMs: 5000,
@@ -66,7 +44,7 @@ Deno.test(`a GPU server killed under a load of ${REQUESTS} requests is missed by
 
     const during = load(300);
     await new Promise((done) => setTimeout(done, 20));
-    await kill(server);
+    await server[Symbol.asyncDispose]();
     await during;
     const { circuits } = pipeline.gpu!;
     assert.equal(circuits[model]!.opened, 1);
@@ -76,7 +54,7 @@ Deno.test(`a GPU server killed under a load of ${REQUESTS} requests is missed by
     assert.ok(failed.length >= 5, `${failed.length} calls failed`);
     assert.ok(failed.length < 5 + TOGETHER, `${failed.length} calls failed`);
 
-    server = await startServer(port);
+    server = await ServerProcess.start({ port });
     const back = performance.now();
     while (
       pipeline.gpu!.circuits[model]!.state !== "closed" &&
@@ -94,6 +72,6 @@ Deno.test(`a GPU server killed under a load of ${REQUESTS} requests is missed by
     }
   } finally {
     await pipeline.close();
-    await kill(server);
+    await server[Symbol.asyncDispose]();
   }
 });

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import cascade
 import conditions
 import study_patt_lite
 import tables
@@ -104,5 +105,36 @@ def test_tables_stand_between_their_markers():
 
 
 def test_committed_tables_are_what_the_figures_give():
-    text = tables.FILE.read_text()
-    assert tables.fill(text, tables.reports()) == text
+    for file in tables.FILES:
+        text = file.read_text()
+        assert tables.fill(text, tables.reports()) == text
+
+
+def pair(n=400):
+    """Scores, and an edge that is right as often as they say; a server that is right but for every fifth face."""
+    scores = torch.linspace(0.2, 1, n, dtype=torch.float64)
+    edge = torch.rand(n, generator=torch.Generator().manual_seed(4), dtype=torch.float64) < scores
+    return scores, edge, torch.arange(n) % 5 > 0
+
+
+def test_a_cascade_lies_between_the_edge_alone_and_the_server_alone():
+    scores, edge, server = pair()
+    assert cascade.cascade(scores, edge, server, 0.0) == (edge.double().mean().item(), 0.0)
+    assert cascade.cascade(scores, edge, server, 2.0) == (server.double().mean().item(), 1.0)
+    below = cascade.threshold(scores, 0.25)
+    assert abs(cascade.cascade(scores, edge, server, below)[1] - 0.25) < 0.01
+
+
+def test_a_threshold_escalates_no_more_than_allowed_and_only_where_it_wins():
+    scores, edge, server = pair()
+    below = cascade.best(scores, edge, server)
+    accuracy, share = cascade.cascade(scores, edge, server, below)
+    assert 0 < share <= cascade.AT_MOST + 0.01 and accuracy > edge.double().mean()
+    assert cascade.best(scores, torch.ones_like(edge), server) == 0.0
+
+
+def test_what_is_held_back_shows_no_gain_where_the_server_guesses_as_the_edge_does():
+    scores, edge, server = pair()
+    labels = torch.arange(len(scores)) % 8
+    assert cascade.held(scores, edge, server, labels)["gain"] > cascade.GAIN
+    assert cascade.held(scores, edge, edge, labels)["gain"] == 0
