@@ -12,6 +12,7 @@ import { createPipeline } from "../../src/pipeline/mod.ts";
 import { describe, machine, progress, save, table } from "./report.ts";
 import { hedge } from "./route/hedge.ts";
 import { latency } from "./route/latency.ts";
+import { PATIENT } from "./route/load.ts";
 import { outage } from "./route/outage.ts";
 import { makePictures, type Pictures } from "./route/pictures.ts";
 import { throughput } from "./route/throughput.ts";
@@ -37,7 +38,7 @@ if (strange !== undefined) {
 }
 
 const started = machine();
-const pipeline = await createPipeline();
+const pipeline = await createPipeline({ deadlineMs: PATIENT.deadlineMs });
 await pipeline.ready;
 const pictures = await makePictures(pipeline);
 await pipeline.close();

@@ -8,7 +8,7 @@ import { quantile } from "../../overload/overload.ts";
 import { models } from "../../pipeline/support.ts";
 import { percent, show, table } from "../report.ts";
 import type { Findings } from "../section.ts";
-import { paced } from "./load.ts";
+import { paced, PATIENT } from "./load.ts";
 
 const SERVER = new URL("slow_server.ts", import.meta.url);
 const REQUESTS = 250, PER_SECOND = 30;
@@ -99,7 +99,10 @@ async function measure(
   arm: Arm,
   afterMs: number,
 ): Promise<Row> {
-  const remote = createRemoteBackend(models, { url, timeoutMs: 5000 });
+  const remote = createRemoteBackend(models, {
+    url,
+    timeoutMs: PATIENT.timeoutMs,
+  });
   const { name, shape } = models.get(DEFAULT_MODEL).inputs[0]!;
   const dims = [1, ...shape.slice(1).map(Number)];
   const feeds = {
