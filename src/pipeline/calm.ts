@@ -12,7 +12,7 @@ export interface Calm {
 }
 
 /** Least calibrated score for neutral, the frame's own and the smoothed one. */
-const NEUTRAL = 0.6;
+const NEUTRAL = 0.8;
 /** Calm looks before the best of them serves: one may be a slip. */
 const ENOUGH = 3;
 /** After so long a look's score counts half, so that one in today's light may follow. */
