@@ -44,6 +44,9 @@ export {
   createPipeline,
   type GpuOptions,
   type GpuState,
+  type KnownFace,
+  type KnownFaces,
+  type Look,
   type Metric,
   type ModelFile,
   type ModelSpec,
@@ -54,6 +57,7 @@ export {
   type PipelineOptions,
   type PoolState,
   type RemoteOptions,
+  type Sighting,
   type Tensor,
 } from "../pipeline/mod.ts";
 export { type KvStore, openKvStore } from "./kv_store.ts";

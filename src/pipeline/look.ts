@@ -13,6 +13,7 @@ export interface KnownFace extends Sighting {
 
 /** Every face that may still be in view. */
 export interface KnownFaces {
+  /** In no order that matters. */
   faces: readonly KnownFace[];
   /** When the next frame was taken, on the clock of their `seenMs`. */
   timestampMs: number;

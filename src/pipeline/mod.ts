@@ -24,6 +24,7 @@ import { traced, traceStages } from "./tracing.ts";
 export { DEFAULT_MODEL, IMAGE_LIMITS } from "./defaults.ts";
 export { PipelineError } from "./error.ts";
 export type { KnownFace, KnownFaces, Look } from "./look.ts";
+export type { Sighting } from "./track.ts";
 export {
   type Calibration,
   type Metric,

@@ -14,11 +14,15 @@ export interface Track {
   shown: Face;
 }
 
-/** What is compared of two faces. */
-type Place = Pick<Face, "boundingBox" | "landmarks">;
-
 /** As much of a track as tells where its face would be by now. */
-export type Sighting = Pick<Track, "seenMs" | "velocity"> & { seen: Place };
+export interface Sighting {
+  /** As the face was measured last. */
+  seen: Pick<Face, "boundingBox" | "landmarks">;
+  /** When that was, in milliseconds of the caller's clock. */
+  seenMs: number;
+  /** How it moves, in pixels per millisecond. */
+  velocity: Point;
+}
 
 /** Farthest a face may be from where its track expects it, in sides of its box. */
 const GATE = 0.8;
@@ -39,7 +43,7 @@ const VELOCITY_MS = 150;
  */
 export function assign(
   tracks: readonly Sighting[],
-  faces: readonly Place[],
+  faces: readonly Sighting["seen"][],
   timestampMs: number,
 ): (number | undefined)[] {
   const pairs = tracks.flatMap((track, index) =>
@@ -79,7 +83,7 @@ export function velocityAt(
 /** Mean distance of a face's points from where the track expects them, in sides of its box. */
 function distance(
   { seen, seenMs, velocity }: Sighting,
-  face: Place,
+  face: Sighting["seen"],
   timestampMs: number,
 ): number {
   const elapsed = Math.min(
