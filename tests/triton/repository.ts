@@ -14,7 +14,12 @@ import { MODELS_URL, readModelFiles } from "../../src/pipeline/model_files.ts";
 
 const folder = Deno.args[0]!;
 const models = await ModelStore.open(readModelFiles(MODELS_URL));
-const written = await writeRepository(models, folder);
+// Triton's reference configuration is for fixed sides, which all but the detector's graph have.
+const names = models.specs.filter(({ file, inputs }) =>
+  file !== null &&
+  inputs.every(({ shape }) => typeof shape.at(-1) === "number")
+).map(({ name }) => name);
+const written = await writeRepository(models, folder, { names });
 for (const file of written.filter((file) => file.endsWith("config.pbtxt"))) {
   const config = `${folder}/${file}`;
   const text = await Deno.readTextFile(config);

@@ -5,6 +5,11 @@
  */
 import assert from "node:assert/strict";
 import { createPipeline } from "../../src/pipeline/mod.ts";
+import {
+  describeTensors,
+  joinBody,
+  JSON_LENGTH,
+} from "../../src/pipeline/oip.ts";
 import type { Tensor } from "../../src/pipeline/postprocess.ts";
 import { createRemoteBackend, RemoteError } from "../../src/pipeline/remote.ts";
 import { createWasmBackend } from "../../src/pipeline/wasm.ts";
@@ -57,6 +62,85 @@ Deno.test({
       assertNear(await remote.run(MODEL, feeds), await edge.run(MODEL, feeds));
     }
     await edge.close();
+  },
+});
+
+Deno.test({
+  name: "Triton: every model with fixed sides answers as the edge does",
+  ignore,
+  fn: async (t) => {
+    const edge = createWasmBackend(models);
+    for (const { name, file, inputs, precision } of models.specs) {
+      const fixed = inputs.every(({ shape }) =>
+        typeof shape.at(-1) === "number"
+      );
+      if (file === null || !fixed) continue;
+      await t.step(name, async () => {
+        const feeds = Object.fromEntries(inputs.map((input, index) => {
+          const dims = [2, ...input.shape.slice(1).map(Number)];
+          const count = dims.reduce((a, b) => a * b);
+          const data = Float32Array.from(
+            { length: count },
+            (_, i) => Math.sin(i * 0.05 + index) * 0.5,
+          );
+          return [input.name, { data, dims }];
+        }));
+        const [there, here] = await Promise.all([
+          remote.run(name, feeds),
+          edge.run(name, feeds),
+        ]);
+        for (const [output, { data, dims }] of Object.entries(here)) {
+          assert.deepEqual(there[output]!.dims, dims, output);
+          const most = data.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+          // Kernels round at other places; in int8 a step may flip.
+          const allowed = most * (precision === "int8" ? 0.1 : 1e-3) + 1e-3;
+          data.forEach((value, i) => {
+            const off = Math.abs(value - there[output]!.data[i]!);
+            assert.ok(off < allowed, `${output}[${i}] is off by ${off}`);
+          });
+        }
+      });
+    }
+    await edge.close();
+  },
+});
+
+Deno.test({
+  name:
+    "Triton: JSON, raw and compressed requests are read alike, and errors are as ours",
+  ignore,
+  fn: async () => {
+    const feeds = images(2);
+    const answers = [];
+    for (const binary of [true, false]) {
+      const { body, jsonLength } = joinBody({
+        inputs: describeTensors(feeds, binary),
+        outputs: [{ name: "logits" }],
+      }, binary ? Object.values(feeds) : []);
+      for (const encoding of ["identity", "gzip", "deflate"] as const) {
+        const stream = new Blob([body]).stream();
+        const sent = encoding === "identity"
+          ? stream
+          : stream.pipeThrough(new CompressionStream(encoding));
+        const reply = await fetch(`${url}/v2/models/${MODEL}/infer`, {
+          method: "POST",
+          body: await new Response(sent).bytes(),
+          headers: {
+            ...(binary ? { [JSON_LENGTH]: String(jsonLength) } : {}),
+            ...(encoding === "identity"
+              ? {}
+              : { "content-encoding": encoding }),
+          },
+        });
+        assert.equal(reply.status, 200, `${binary} ${encoding}`);
+        const { outputs } = await reply.json();
+        answers.push(outputs[0].data);
+      }
+    }
+    for (const answer of answers) assert.deepEqual(answer, answers[0]);
+    const unknown = await fetch(`${url}/v2/models/nobody`);
+    assert.equal(unknown.status, 404);
+    assert.match((await unknown.json()).error, /unknown model: 'nobody'/);
   },
 });
 
