@@ -147,7 +147,9 @@ def test_from_training_to_card(data, tmp_path, monkeypatch):
     plan = ["--epochs", "1", "--batch", "32", "--threads", "1", "--limit", "64"]
     train.train(train.parse(["mini_xception_gender", "--runs", str(tmp_path), *plan]))
     name = "gender_mini_xception"
-    arguments = dict(half=False, run="mini_xception_gender", name=name, model=name, runs=tmp_path, data=prepare.DATA)
+    arguments = dict(
+        half=False, variant=False, run="mini_xception_gender", name=name, model=name, runs=tmp_path, data=prepare.DATA
+    )
     export.main(type("Arguments", (), arguments))
     entry = manifest.entry(name)
     assert entry["task"] == "gender" and entry["parameters"] == 52_658 and entry["dataLicense"].startswith("research")
