@@ -34,16 +34,7 @@ export function scatter(
       label(name, px(x) + (right ? -9 : 9), py(y) + 4, right ? "end" : "start");
   });
   return frame(title, [
-    ...across.ticks.map((tick) =>
-      line(px(tick), TOP, px(tick), HEIGHT - BOTTOM) +
-      label(short(tick), px(tick), HEIGHT - BOTTOM + 18, "middle")
-    ),
-    ...up.ticks.map((tick) =>
-      line(LEFT, py(tick), WIDTH - RIGHT, py(tick)) +
-      label(short(tick), LEFT - 8, py(tick) + 4, "end")
-    ),
-    label(x.title, LEFT + inner.width / 2, HEIGHT - 12, "middle"),
-    label(y.title, LEFT - 48, TOP - 10, "start"),
+    ...grid(x.title, y.title, across.ticks, up.ticks, px, py),
     ...marks,
   ]);
 }
@@ -77,16 +68,7 @@ export function curves(
     label(name, LEFT + 30, HEIGHT - BOTTOM - 12 - index * 18, "start")
   );
   return frame(title, [
-    ...across.ticks.map((tick) =>
-      line(px(tick), TOP, px(tick), HEIGHT - BOTTOM) +
-      label(short(tick), px(tick), HEIGHT - BOTTOM + 18, "middle")
-    ),
-    ...up.ticks.map((tick) =>
-      line(LEFT, py(tick), WIDTH - RIGHT, py(tick)) +
-      label(short(tick), LEFT - 8, py(tick) + 4, "end")
-    ),
-    label(x.title, LEFT + inner.width / 2, HEIGHT - 12, "middle"),
-    label(y.title, LEFT - 48, TOP - 10, "start"),
+    ...grid(x.title, y.title, across.ticks, up.ticks, px, py),
     ...paths,
     ...legend,
   ]);
@@ -148,6 +130,29 @@ function axis(values: readonly number[], from?: number) {
     ticks: Array.from({ length: count + 1 }, (_, i) => first + i * step),
     share: (value: number) => (value - first) / (count * step),
   };
+}
+
+/** Lines at the ticks of both axes, the ticks' numbers and the axes' titles. */
+function grid(
+  xTitle: string,
+  yTitle: string,
+  xTicks: readonly number[],
+  yTicks: readonly number[],
+  px: (value: number) => number,
+  py: (value: number) => number,
+): string[] {
+  return [
+    ...xTicks.map((tick) =>
+      line(px(tick), TOP, px(tick), HEIGHT - BOTTOM) +
+      label(short(tick), px(tick), HEIGHT - BOTTOM + 18, "middle")
+    ),
+    ...yTicks.map((tick) =>
+      line(LEFT, py(tick), WIDTH - RIGHT, py(tick)) +
+      label(short(tick), LEFT - 8, py(tick) + 4, "end")
+    ),
+    label(xTitle, LEFT + inner.width / 2, HEIGHT - 12, "middle"),
+    label(yTitle, LEFT - 48, TOP - 10, "start"),
+  ];
 }
 
 function frame(title: string, body: readonly string[]): string {
