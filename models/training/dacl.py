@@ -61,11 +61,11 @@ class Dacl(nn.Module):
     EXPLANATIONS = ("attention",)
     EXPLAINS = {"attentive_evidence": "attention"}
 
-    def __init__(self, classes=15, pool=False, context="cheap"):
+    def __init__(self, classes=15, pool=False, context="cheap", below=0):
         super().__init__()
         if context not in ("cheap", "published"):
             raise ValueError(f'Cannot build the context "{context}": use cheap or published')
-        self.trunk, self.head = Trunk(pool=pool), nn.Conv2d(WIDTH, classes, 1)
+        self.trunk, self.head = Trunk(pool=pool, below=below), nn.Conv2d(WIDTH, classes, 1)
         self.context = Context(side(pool), context == "cheap")
         self.register_buffer("centres", nn.init.kaiming_normal_(torch.empty(WIDTH, CENTRES)).T.contiguous())
 
@@ -152,5 +152,5 @@ class Objective(objective.Objective):
         self.centred.restore(state["centred"])
 
 
-def build(classes=15, pool=False, context="cheap"):
-    return Dacl(classes, pool, context)
+def build(classes=15, pool=False, context="cheap", below=0):
+    return Dacl(classes, pool, context, below)

@@ -5,6 +5,8 @@ leave 2x2 cells of so small a picture, is left out by default (`pool`): 4x4 cell
 work. The 1x1 convolution to the classes is the usual linear layer after the mean, so its maps are exact evidence.
 """
 
+from collections import OrderedDict
+
 from torch import nn
 
 TASK = "expression"
@@ -43,16 +45,20 @@ class Block(nn.Module):
 
 
 class Trunk(nn.Sequential):
-    """`[B, channels, S, S]` -> features `[B, 512, S / 16, S / 16]`, with `pool` S / 32; 11,176,512 weights in colour."""
+    """`[B, channels, S, S]` -> features `[B, 512, S / 16, S / 16]`, with `pool` S / 32; 11,176,512 weights in colour.
 
-    def __init__(self, channels=1, pool=False):
+    Without its first `below` parts, which keep their names: its input is then the map that they give.
+    """
+
+    def __init__(self, channels=1, pool=False, below=0):
         widths = [(64, 1), (128, 2), (256, 2), (WIDTH, 2)]
         blocks, inputs = [], 64
         for outputs, stride in widths:
             blocks += [Block(inputs, outputs, stride), Block(outputs, outputs, 1)]
             inputs = outputs
         stem = [conv(channels, 64, 7, 2), nn.BatchNorm2d(64), nn.ReLU()]
-        super().__init__(*stem, nn.MaxPool2d(3, 2, 1) if pool else nn.Identity(), *blocks)
+        parts = [*stem, nn.MaxPool2d(3, 2, 1) if pool else nn.Identity(), *blocks]
+        super().__init__(OrderedDict((str(i), part) for i, part in enumerate(parts) if i >= below))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -66,13 +72,13 @@ def side(pool, size=SIZE):
 class ResNet18(nn.Module):
     """`[B, 1, 64, 64]` in -1..1 -> evidence maps `[B, classes, 4, 4]`, with `pool` 2x2."""
 
-    def __init__(self, classes=15, pool=False):
+    def __init__(self, classes=15, pool=False, below=0):
         super().__init__()
-        self.trunk, self.head = Trunk(pool=pool), nn.Conv2d(WIDTH, classes, 1)
+        self.trunk, self.head = Trunk(pool=pool, below=below), nn.Conv2d(WIDTH, classes, 1)
 
     def forward(self, x):
         return self.head(self.trunk(x))
 
 
-def build(classes=15, pool=False):
-    return ResNet18(classes, pool)
+def build(classes=15, pool=False, below=0):
+    return ResNet18(classes, pool, below)

@@ -30,9 +30,9 @@ class Scn(nn.Module):
 
     EXTRAS = ("alpha",)
 
-    def __init__(self, pool=False):
+    def __init__(self, pool=False, below=0):
         super().__init__()
-        self.trunk, self.head = Trunk(pool=pool), nn.Conv2d(WIDTH, CLASSES, 1)
+        self.trunk, self.head = Trunk(pool=pool, below=below), nn.Conv2d(WIDTH, CLASSES, 1)
         self.importance = nn.Linear(WIDTH, len(HEADS))
         self.margin = nn.Parameter(torch.tensor(0.15), requires_grad=False)  # delta1
 
@@ -159,5 +159,5 @@ class Objective(objective.Objective):
                 spread.restore(state[part][name])
 
 
-def build(pool=False):
-    return Scn(pool)
+def build(pool=False, below=0):
+    return Scn(pool, below)

@@ -116,14 +116,14 @@ def predict(net, task, batch=256):
     return torch.cat(parts)
 
 
-def train(args, data=None):
-    """Train on the task's training split, or on other `data` of the same task."""
+def train(args, data=None, valid=None):
+    """Train on the task's training split and measure on its valid, or on others of the same task."""
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     module = importlib.import_module(args.network)
     Task = task(module.TASK)
-    data = data or Task("train", module.SIZE, args.data, args.limit)
-    valid = Task("valid", module.SIZE, args.data, args.limit)
+    data = data or Task("train", args.size or module.SIZE, args.data, args.limit)
+    valid = valid or Task("valid", module.SIZE, args.data, args.limit)
     if args.teacher:
         data.learn_from(args.teacher, args.teacher_weight)
     net = build(module, args.settings).to(args.device, memory_format=torch.channels_last)
@@ -246,6 +246,7 @@ def parse(argv=None):
     parser.add_argument("--lr", type=float, help="peak learning rate")
     parser.add_argument("--weight-decay", type=float)
     parser.add_argument("--batch", type=int)
+    parser.add_argument("--size", type=int, help="input size to train at, if not the network's, which valid keeps")
     parser.add_argument("--frozen", type=int, help="first epochs that hold still what the network's freeze() names")
     parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--seed", type=int, default=1)

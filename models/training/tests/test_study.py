@@ -1,16 +1,22 @@
 """Studies: the same images for every arm, noise as asked, resuming arm by arm, tables and verdicts."""
 
+import importlib
 import json
 import re
 from types import SimpleNamespace
 
 import pytest
 import torch
+from conftest import FACES
 
+import augment
+import prepare
 import study
 import study_dacl
 import study_scn
+import study_start
 import train
+import weights
 
 
 def test_noise_changes_the_share_asked_for_and_never_to_the_same():
@@ -67,7 +73,7 @@ def quick(trainer, tmp_path, monkeypatch):
     """Both studies cut to what a test can wait for, with a training that only writes what a study reads."""
     trained = []
 
-    def fake(args, data):
+    def fake(args, data, valid):
         trained.append(args.name)
         folder = args.runs / args.name
         folder.mkdir(parents=True)
@@ -80,8 +86,8 @@ def quick(trainer, tmp_path, monkeypatch):
         return {}
 
     monkeypatch.setattr(train, "train", fake)
-    options = ["--count", "16", "--epochs", "1", "--runs", str(tmp_path), "--out", str(tmp_path / "out")]
-    return trained, study.parse("test", options)
+    options = f"--count 16 --epochs 1 --below 0 --runs {tmp_path} --out {tmp_path / 'out'}"
+    return trained, study.parse("test", options.split())
 
 
 @pytest.mark.parametrize(("module", "name", "arms"), [(study_dacl, "dacl", 8 + 9), (study_scn, "scn", 3 + 36)])
@@ -92,7 +98,7 @@ def test_a_study_trains_every_arm_once_and_goes_on_where_it_stopped(quick, modul
     text = (args.out / f"{name}.md").read_text()
     assert text.count("| ---") >= 2 and "16 training images" in text and "0.40" not in text and "40.00" in text
     results = json.loads((args.out / f"{name}.json").read_text())
-    assert results["plan"]["images"] == 16
+    assert results["plan"]["count"] == 16
     assert not list(args.runs.glob(f"{name}/*/state.pt"))
     (args.runs / name / trained[-1] / "result.json").unlink()
     del trained[:]
@@ -103,3 +109,32 @@ def test_a_study_trains_every_arm_once_and_goes_on_where_it_stopped(quick, modul
     module.main(args)
     assert len(trained) == 1
     assert (args.out / f"{name}.md").read_text() == text
+
+
+def test_the_trunk_that_studies_start_from_sees_none_of_their_images(trainer, monkeypatch):
+    monkeypatch.setattr(study, "COUNT", 9)
+    used = study.faces(64, study.Arm("a", "scn", 1), 9).images
+    others = study_start.others(prepare.DATA).images
+    assert len(used) == 9 and len(others) == FACES - 9
+    assert not (others[:, None] == used[None]).flatten(2).all(2).any()
+
+
+@pytest.mark.parametrize("network", ["resnet18", "dacl", "scn"])
+def test_an_arm_above_held_maps_is_the_whole_network(trainer, tmp_path, network):
+    trainer("resnet18", "start", "--epochs", "1", "--set", "pool=true")
+    start = tmp_path / "start" / "state.pt"
+    module, data = importlib.import_module(network), study.Expression("valid", 64)
+    torch.manual_seed(1)
+    whole = module.build(pool=True).eval()
+    weights.start(whole, weights.load(start), module.FRESH or ("head.",))
+    upper = module.build(pool=True, below=study.BELOW).eval()
+    weights.start(upper, whole.state_dict(), ("head.",))
+    index = torch.arange(len(data))
+    expected = whole(data.batch(index))
+    study.hold(data, study.maps("valid", 64, None, start, study.BELOW, True, prepare.DATA))
+    torch.testing.assert_close(upper(data.batch(index)), expected, atol=2e-3, rtol=2e-3)  # maps are halves
+    # Training sees tiles and mirror images, by the generator alone.
+    drawn = data.batch(index, augment.generator(1))
+    assert torch.equal(drawn, data.batch(index, augment.generator(1)))
+    same = (drawn == data.batch(index)).flatten(1).all(1)
+    assert same.any() and not same.all()
