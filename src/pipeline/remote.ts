@@ -45,6 +45,13 @@ export class RemoteError extends Error {
   }
 }
 
+/** Failures after which the server may be another one, or the same with other abilities. */
+const CHANGED: ReadonlySet<RemoteError["reason"]> = new Set([
+  "refused",
+  "error",
+  "invalid_response",
+]);
+
 /** A backend on another machine, whose health can be asked for. */
 export interface RemoteBackend extends Backend {
   /** Whether the server says that it has the model loaded; only a real reply proves it. */
@@ -131,12 +138,20 @@ export function createRemoteBackend(
     }
   }
 
-  /** Whether the server takes raw tensors; asked once, and again after a failure. */
+  /** Whether the server takes raw tensors. */
   async function takesBinary(signal: AbortSignal): Promise<boolean> {
     const { body } = await exchange("/v2", {}, signal);
     const { message } = trust(() => splitBody(body, null));
     const { extensions } = message;
     return Array.isArray(extensions) && extensions.includes(BINARY);
+  }
+
+  /** The same, asked once; again after a failure of a kind that another server in its place explains. */
+  function capability(): Promise<boolean> {
+    return binary ??= inTime(takesBinary).catch((error) => {
+      binary = undefined;
+      throw error;
+    });
   }
 
   async function run(
@@ -145,7 +160,7 @@ export function createRemoteBackend(
     outputs: readonly string[],
     signal: AbortSignal,
   ): Promise<Record<string, Tensor>> {
-    const raw = await unlessAborted(binary ??= inTime(takesBinary), signal);
+    const raw = await unlessAborted(capability(), signal);
     const { body, jsonLength } = joinBody({
       inputs: describeTensors(feeds, raw),
       outputs: outputs.map((name) => ({
@@ -207,7 +222,9 @@ export function createRemoteBackend(
             timeoutMs,
           ));
       } catch (error) {
-        binary = undefined;
+        if (error instanceof RemoteError && CHANGED.has(error.reason)) {
+          binary = undefined;
+        }
         throw error;
       }
     },

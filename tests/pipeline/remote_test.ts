@@ -244,3 +244,20 @@ Deno.test("createRemoteBackend() learns anew what the server takes after a failu
     await assert.rejects(remote.run(MODEL, faces(1)), reason("error"));
     assert.deepEqual((await remote.run(MODEL, faces(1))).logits!.dims, [1, 8]);
   }));
+
+Deno.test("createRemoteBackend() keeps what it learnt when a caller gives up", () =>
+  withServer(async (server, remote) => {
+    await remote.run(MODEL, faces(1));
+    server.fault = "hang";
+    await assert.rejects(
+      remote.run(MODEL, faces(1), { timeoutMs: 20 }),
+      reason("timeout"),
+    );
+    await assert.rejects(
+      remote.run(MODEL, faces(1), { signal: AbortSignal.timeout(20) }),
+    );
+    server.fault = undefined;
+    await remote.run(MODEL, faces(1));
+    const asked = server.requests.filter(({ path }) => path === "/v2");
+    assert.equal(asked.length, 1);
+  }));

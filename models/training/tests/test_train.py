@@ -13,6 +13,7 @@ import resnet18
 import scn
 import train
 import weights
+from task_expression import Expression
 
 LARGE = ["--epochs", "2", "--set", "pool=true"]
 RESUMED = {"mini_xception": [], "dacl": LARGE, "scn": [*LARGE, "--set", "relabel=1", "--set", "delta2=0"]}
@@ -99,3 +100,16 @@ def test_a_warm_start_refuses_what_does_not_fit():
         weights.start(resnet18.build(), mini_xception.build().state_dict(), resnet18.FRESH)
     with pytest.raises(KeyError, match="unknown .*other"):
         weights.start(mini_xception.build(), mini_xception.build().state_dict() | {"other": torch.zeros(1)})
+
+
+def test_training_at_another_size_leaves_valid_at_the_networks_own(trainer, monkeypatch):
+    seen, batch = set(), Expression.batch
+
+    def look(self, index, gen=None):
+        inputs = batch(self, index, gen)
+        seen.add(("valid" if gen is None else "train", inputs.shape[3]))
+        return inputs
+
+    monkeypatch.setattr(Expression, "batch", look)
+    trainer("mini_xception", "small", "--epochs", "1", "--size", "32")
+    assert seen == {("train", 32), ("valid", 64)}
