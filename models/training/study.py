@@ -28,7 +28,8 @@ from card import table
 from task_expression import SPLIT, Expression
 
 FOLDER = Path(__file__).parent / "studies"
-COUNT, EPOCHS, SEEDS, SWEEP_SEED, CHOICE = 10_000, 8, (1, 2, 3), 0, 1
+COUNT, EPOCHS, SEEDS, SWEEP_SEED, CHOICE = 2500, 4, (1, 2, 3), 0, 1
+RESERVED = 10_000  # images that the start has not seen: what a study may take
 START = "study_start"  # the run that all arms start from
 BELOW = 10  # parts of the trunk held still: all but its last stage
 LABELS = {"ferplus": "FERPlus", "fer2013": "FER2013"}
@@ -63,9 +64,9 @@ def faces(size, arm, count=COUNT, data=prepare.DATA):
 
 
 def chosen(task):
-    """Rows of the images that have both labels, in a fixed order that studies take the first of."""
+    """Rows of the images that studies may take, in a fixed order of which they take the first; all have both labels."""
     rows = ((task.majority >= 0) & (task.fer2013 >= 0)).nonzero()[:, 0]
-    return rows[torch.randperm(len(rows), generator=augment.generator(CHOICE))]
+    return rows[torch.randperm(len(rows), generator=augment.generator(CHOICE))[:RESERVED]]
 
 
 @functools.cache
@@ -197,4 +198,7 @@ def parse(description, argv=None):
     parser.add_argument("--data", type=Path, default=prepare.DATA)
     parser.add_argument("--runs", type=Path, default=train.RUNS)
     parser.add_argument("--out", type=Path, default=FOLDER)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.count > RESERVED:
+        parser.error(f"Cannot take {args.count} images: the start has seen all but {RESERVED}")
+    return args

@@ -112,7 +112,7 @@ def test_a_study_trains_every_arm_once_and_goes_on_where_it_stopped(quick, modul
 
 
 def test_the_trunk_that_studies_start_from_sees_none_of_their_images(trainer, monkeypatch):
-    monkeypatch.setattr(study, "COUNT", 9)
+    monkeypatch.setattr(study, "RESERVED", 9)
     used = study.faces(64, study.Arm("a", "scn", 1), 9).images
     others = study_start.others(prepare.DATA).images
     assert len(used) == 9 and len(others) == FACES - 9
