@@ -9,12 +9,15 @@ spatial mean is the logit.
 import torch.nn.functional as F
 from torch import nn
 
+import widen
 from mini_xception import SamePool, norm
 
 TASK = "expression"
 SYSTEM = "Mien"
 SIZE = 48
 RECIPE = dict(epochs=48, lr=3e-3, weight_decay=0.05, batch=64)
+WIDTHS = (16, 24, 48, 96, 160)  # of the stem's two convolutions and the modules
+adapt = widen.widen  # what train.py --start does to weights of a narrower net
 
 
 class Module(nn.Module):
@@ -41,7 +44,7 @@ class Module(nn.Module):
 class MienNet(nn.Module):
     """`[B, 1, 48, 48]` in -1..1 -> evidence maps `[B, classes, 3, 3]`."""
 
-    def __init__(self, classes=15, widths=(16, 24, 48, 96, 160), size=SIZE):
+    def __init__(self, classes=15, widths=WIDTHS, size=SIZE):
         super().__init__()
         first, second, *rest = widths
         self.stem = nn.Sequential(
@@ -63,5 +66,5 @@ class MienNet(nn.Module):
         return self.head(self.trunk(self.stem(x)))
 
 
-def build(classes=15):
-    return MienNet(classes)
+def build(classes=15, widths=WIDTHS):
+    return MienNet(classes, widths)

@@ -6,8 +6,8 @@
     python train.py mini_xception --name longer --start ../expression_mini_xception/weights.safetensors
     python train.py scn --set delta1=0.07 --set learn=true --device cuda   # settings of its build and Objective
 
-A network file names its task and recipe, and may say what to start from and what to hold still at first; a task file
-gives batches, loss and metrics. State
+A network file names its task and recipe, and may say what to start from, how weights of a smaller self are to be adapted,
+and what to hold still at first; a task file gives batches, loss and metrics. State
 (weights, EMA, optimiser, step) goes to runs/<name>/state.pt after every epoch and on
 SIGTERM/SIGINT. Order and augmentation depend only on (seed, epoch, step): a resumed run equals an
 unbroken one.
@@ -140,7 +140,10 @@ def train(args, data=None, valid=None):
     state_file = folder / "state.pt"
     step = 0
     if args.start:
-        weights.start(net, weights.load(args.start), getattr(module, "FRESH", ()))
+        stored = weights.load(args.start)
+        if hasattr(module, "adapt"):
+            stored = module.adapt(stored, net)
+        weights.start(net, stored, getattr(module, "FRESH", ()))
         ema = Ema(net, args.ema)
     elif hasattr(module, "start") and not state_file.exists():
         module.start(net)
