@@ -80,7 +80,7 @@ def test_settings_reach_the_network_and_its_objective():
 
 def test_an_unknown_setting_is_named_with_the_known_ones():
     net = torch.nn.Linear(1, 1)
-    with pytest.raises(ValueError, match="Cannot set lambda of dacl: use classes, pool, context, lam"):
+    with pytest.raises(ValueError, match="Cannot set lambda of dacl: use classes, pool, context, below, lam"):
         train.goal(dacl, net, None, {"lambda": 1})
     with pytest.raises(ValueError, match="Cannot set lam of mini_xception: use classes"):
         train.goal(mini_xception, net, None, {"lam": 1})
