@@ -7,7 +7,7 @@ python study_dacl.py --count 640 --epochs 1 --seeds 1 --out /somewhere --runs /s
 import study
 from card import table
 
-LAMBDAS = (0.001, 0.003, 0.01, 0.03)
+LAMBDAS = (0.003, 0.01, 0.03)
 METHODS = {"softmax": {"lam": 0}, "centre loss": {"attention": False}, "DACL": {"attention": True}}
 
 

@@ -90,7 +90,7 @@ def quick(trainer, tmp_path, monkeypatch):
     return trained, study.parse("test", options.split())
 
 
-@pytest.mark.parametrize(("module", "name", "arms"), [(study_dacl, "dacl", 8 + 9), (study_scn, "scn", 3 + 36)])
+@pytest.mark.parametrize(("module", "name", "arms"), [(study_dacl, "dacl", 6 + 9), (study_scn, "scn", 3 + 24 + 3)])
 def test_a_study_trains_every_arm_once_and_goes_on_where_it_stopped(quick, module, name, arms):
     trained, args = quick
     module.main(args)
