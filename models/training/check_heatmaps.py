@@ -5,7 +5,8 @@
 Masking: what the map calls its top quarter, blurred away, must lower the winning logit more than random masks of the same
 form and area. Randomisation: maps of the same network with random weights must look different (rank correlation below
 0.5); a map that does not is a picture of the face, not of the model (Adebayo et al. 2018, arXiv 1810.03292). Maps of single
-pixels are also checked as seen from afar, averaged over 8 x 8 patches.
+pixels are also checked as seen from afar, averaged over 8 x 8 patches. A method whose map fails is taken off the entry's
+`explanations`, so that nobody is shown it; its figures stay.
 """
 
 import argparse
@@ -216,6 +217,12 @@ def figures(name, real, images, labels, maps, others):
     return rounded(row) | {"passes": bool(drops["p"] < P and row["correlation"] < CORRELATION)}
 
 
+def offered(methods, rows):
+    """The methods that may be served: all but those whose map fails."""
+    failed = {row["map"] for row in rows if not row["passes"]}
+    return [method for method in methods if method not in failed]
+
+
 def main(args):
     entry = manifest.entry(args.name)
     Task = train.task(entry["task"])
@@ -224,7 +231,8 @@ def main(args):
     known = (getattr(task, truth) >= 0).nonzero()[:, 0]
     order = torch.randperm(len(known), generator=torch.Generator().manual_seed(SEED))
     images = task.batch(known[order[:TILES]])
-    methods = dict.fromkeys([*entry["explanations"], *entry.get("graphs", {})])
+    named = [output["explains"] for output in entry["outputs"] if "explains" in output]
+    methods = list(dict.fromkeys([*entry["explanations"], *named, *entry.get("graphs", {})]))
     checks = {
         "data": data,
         "n": len(images),
@@ -233,8 +241,11 @@ def main(args):
         "command": f"python models/training/check_heatmaps.py {args.name}",
         "maps": check(half.whole(onnx.load(manifest.MODELS / entry["file"])), images, methods),
     }
-    manifest.update(manifest.entry(args.name) | {"heatmapChecks": checks})
+    explanations = offered(methods, checks["maps"])
+    manifest.update(entry | {"explanations": explanations, "heatmapChecks": checks})
     print(json.dumps(checks, indent=2))
+    for method in set(methods) - set(explanations):
+        print(f"{method} fails and is not offered")
 
 
 if __name__ == "__main__":

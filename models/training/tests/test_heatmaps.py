@@ -113,3 +113,11 @@ def test_attention_of_dacl_is_the_winning_class_of_its_attentive_evidence(tmp_pa
     with torch.no_grad():
         expected = net.read(images)[4][torch.arange(3), labels]
     torch.testing.assert_close(model.attention(images, labels), expected, atol=1e-4, rtol=1e-3)
+
+
+def test_what_fails_is_not_offered():
+    rows = [{"map": "evidence", "passes": True}, {"map": "evidence, 8x8 patches", "passes": False}]
+    assert check_heatmaps.offered(["evidence"], rows) == ["evidence"]
+    assert check_heatmaps.offered(["evidence", "attention"], [*rows, {"map": "attention", "passes": False}]) == [
+        "evidence"
+    ]
