@@ -6,12 +6,15 @@ Masking: what the map calls its top quarter, blurred away, must lower the winnin
 form and area. Randomisation: maps of the same network with random weights must look different (rank correlation below
 0.5); a map that does not is a picture of the face, not of the model (Adebayo et al. 2018, arXiv 1810.03292). Maps of single
 pixels are also checked as seen from afar, averaged over 8 x 8 patches. A method whose map fails is taken off the entry's
-`explanations`, so that nobody is shown it; its figures stay.
+`explanations`, so that nobody is shown it; its figures stay. Of a model in int8 the maps checked are those of its float
+weights, as they are kept beside it.
 """
 
 import argparse
+import importlib
 import json
 import math
+import tempfile
 from functools import cached_property
 from pathlib import Path
 
@@ -23,11 +26,13 @@ import torch.nn.functional as F
 from onnx import numpy_helper
 
 import backward
+import export
 import grad_cam
 import half
 import manifest
 import prepare
 import train
+import weights
 from calibration import rounded
 
 TILES = 200
@@ -96,6 +101,31 @@ MAPS = {
 
 def patches(maps):
     return F.avg_pool2d(maps[:, None], maps.shape[2] // PATCHES)[:, 0]
+
+
+def float_graph(entry):
+    """A model's graph in float with batch normalisation folded; of int8 from its variant or its stored weights."""
+    if entry["precision"] != "int8":
+        return half.whole(onnx.load(manifest.MODELS / entry["file"]))
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "float.onnx"
+        if entry["variants"]:
+            return folded(half.whole(onnx.load(manifest.MODELS / entry["variants"][0]["file"])), file)
+        stored = manifest.MODELS / entry["weights"]["file"]
+        module = importlib.import_module(weights.network(stored))
+        net = module.build()
+        weights.start(net, weights.load(stored))
+        return export.export(net, train.task(module.TASK).HEADS, module.SIZE, file)
+
+
+def folded(model, file):
+    """The same graph as ONNX Runtime simplifies it: normalisations and constants folded, standard operators only."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(file)
+    options.log_severity_level = 3  # it warns of every optimised file that is written
+    onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    return onnx.load(file)
 
 
 def with_random_weights(model, seed):
@@ -239,7 +269,7 @@ def main(args):
         "masks": MASKS,
         "networks": NETWORKS,
         "command": f"python models/training/check_heatmaps.py {args.name}",
-        "maps": check(half.whole(onnx.load(manifest.MODELS / entry["file"])), images, methods),
+        "maps": check(float_graph(entry), images, methods),
     }
     explanations = offered(methods, checks["maps"])
     manifest.update(entry | {"explanations": explanations, "heatmapChecks": checks})

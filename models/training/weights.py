@@ -30,6 +30,12 @@ def save_whole(state, network, file):
     partial.replace(file)
 
 
+def network(file):
+    """The network that weights written here belong to."""
+    with safe_open(file, "pt") as stored:
+        return stored.metadata()["network"]
+
+
 def load(file):
     """State dict in fp32 from weights written here, from a graph that `export.py --variant` wrote, or a run's state.pt."""
     if Path(file).suffix == ".onnx":
@@ -42,8 +48,16 @@ def load(file):
 
 
 def of_graph(model):
-    """The weights that kept their names in an unfolded graph; what only training needs is not among them."""
-    stored = {w.name: numpy_helper.to_array(w) for w in half.whole(model).graph.initializer}
+    """The weights that kept their names in an unfolded graph; what only training needs is not among them.
+
+    Torch writes equal weights once (the biases of two normalisations whose outputs are added learn alike), and the others as
+    copies of the first.
+    """
+    graph = half.whole(model).graph
+    stored = {w.name: numpy_helper.to_array(w) for w in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Identity" and node.input[0] in stored:
+            stored[node.output[0]] = stored[node.input[0]]
     return {
         name.removeprefix(SERVED): torch.from_numpy(value.copy())
         for name, value in stored.items()

@@ -5,10 +5,12 @@ import onnxruntime
 import pytest
 import torch
 
+import check_heatmaps
 import dacl
 import export
 import graph
 import half
+import manifest
 import resnet18
 import scn
 import weights
@@ -22,6 +24,7 @@ STAGES = 64 * 64 * 256 * 9 * 4 + 3 * (128 * 128 * 64 * 9 * 7 // 2 + 128 * 64 * 6
 BUILDS = {
     "resnet18": resnet18.build,
     "dacl": dacl.build,
+    "dacl dilated": lambda: dacl.build(pool=True, dilated=True),
     "dacl published": lambda: dacl.build(pool=True, context="published"),
     "scn": scn.build,
 }
@@ -82,10 +85,7 @@ def test_pooling_costs_a_quarter(tmp_path):
 @pytest.mark.parametrize("build", [dacl.build, scn.build], ids=["dacl", "scn"])
 def test_the_graph_for_a_gpu_server_holds_the_weights_to_start_from(build, tmp_path):
     torch.manual_seed(1)
-    net, other = build(pool=True).eval(), build(pool=True).eval()
-    for tensor in net.state_dict().values():
-        if tensor.is_floating_point():
-            tensor += 0.01 * torch.rand_like(tensor)  # the exporter keeps equal tensors only once
+    net, other = build(pool=True).eval(), build(pool=True).eval()  # new normalisations are equal, and written once
     file = tmp_path / "net_fp16.onnx"
     onnx.save(half.halve(export.export(net, HEADS, 64, file, fold=False)), file)
     weights.start(other, weights.load(file), ["margin"])
@@ -95,3 +95,19 @@ def test_the_graph_for_a_gpu_server_holds_the_weights_to_start_from(build, tmp_p
     assert torch.allclose(expected, found, atol=0.01 * expected.abs().max().item())
     (logits,) = onnxruntime.InferenceSession(file).run(["logits"], {"image": images.numpy()})
     assert torch.allclose(torch.from_numpy(logits), found[:, :8], atol=1e-4)
+
+
+@pytest.mark.parametrize("build", [dacl.build, scn.build], ids=["dacl", "scn"])
+def test_heatmaps_of_int8_are_checked_on_the_weights_beside_it(build, tmp_path, monkeypatch):
+    torch.manual_seed(1)
+    net, variant, file = build(pool=True).eval(), tmp_path / "net_fp16.onnx", tmp_path / "net.onnx"
+    onnx.save(half.halve(export.export(net, HEADS, 64, variant, fold=False)), variant)
+    monkeypatch.setattr(manifest, "MODELS", tmp_path)
+    found = check_heatmaps.float_graph({"precision": "int8", "variants": [{"file": variant.name}]})
+    assert not {"BatchNormalization", "Cast"} & {node.op_type for node in found.graph.node}
+    images = torch.rand(4, 1, 64, 64) * 2 - 1
+    wanted, got = (check_heatmaps.Model(m).logits(images) for m in (export.export(net, HEADS, 64, file), found))
+    assert torch.allclose(wanted, got, atol=0.01 * wanted.abs().max().item())
+    # Without weights of its own it must answer otherwise, and not with a constant.
+    other = check_heatmaps.Model(check_heatmaps.with_random_weights(found, 1)).evidence(images, torch.zeros(4).long())
+    assert other.flatten(1).std(1).min() > 0
