@@ -61,12 +61,12 @@ class Dacl(nn.Module):
     EXPLANATIONS = ("attention",)
     EXPLAINS = {"attentive_evidence": "attention"}
 
-    def __init__(self, classes=15, pool=False, context="cheap", below=0):
+    def __init__(self, classes=15, pool=False, context="cheap", below=0, dilated=False):
         super().__init__()
         if context not in ("cheap", "published"):
             raise ValueError(f'Cannot build the context "{context}": use cheap or published')
-        self.trunk, self.head = Trunk(pool=pool, below=below), nn.Conv2d(WIDTH, classes, 1)
-        self.context = Context(side(pool), context == "cheap")
+        self.trunk, self.head = Trunk(1, pool, below, dilated), nn.Conv2d(WIDTH, classes, 1)
+        self.context = Context(side(pool, dilated), context == "cheap")
         self.register_buffer("centres", nn.init.kaiming_normal_(torch.empty(WIDTH, CENTRES)).T.contiguous())
 
     def forward(self, x):
@@ -121,13 +121,13 @@ class Objective(objective.Objective):
 
     def loss(self, inputs, index, epoch):
         features = self.net.trunk(inputs)
-        loss = self.data.loss(self.net.head(features).cpu(), index)
+        loss = self.data.loss(objective.on_cpu(self.net.head(features)), index)
         labels = self.data.majority[index].to(features.device)
         known = labels >= 0
-        x, labels = features.mean((2, 3))[known], labels[known]
+        x, labels = features.mean((2, 3))[known].float(), labels[known]
         a = torch.ones_like(x)
         if self.attentive:
-            attention = self.net.attention(features)
+            attention = self.net.attention(features).float()
             a = attention[known]
             self.seen.add(attention)
             loss = loss + (self.floor - attention.mean()).clamp(min=0).cpu()
@@ -152,5 +152,5 @@ class Objective(objective.Objective):
         self.centred.restore(state["centred"])
 
 
-def build(classes=15, pool=False, context="cheap", below=0):
-    return Dacl(classes, pool, context, below)
+def build(classes=15, pool=False, context="cheap", below=0, dilated=False):
+    return Dacl(classes, pool, context, below, dilated)

@@ -58,5 +58,5 @@ class Spread:
 
 
 def on_cpu(outputs):
-    """Outputs where the labels are; a network on a GPU hands back little."""
-    return tuple(map(on_cpu, outputs)) if isinstance(outputs, tuple) else outputs.cpu()
+    """Outputs where the labels are, in fp32; a network on a GPU hands back little."""
+    return tuple(map(on_cpu, outputs)) if isinstance(outputs, tuple) else outputs.cpu().float()

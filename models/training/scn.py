@@ -30,9 +30,9 @@ class Scn(nn.Module):
 
     EXTRAS = ("alpha",)
 
-    def __init__(self, pool=False, below=0):
+    def __init__(self, pool=False, below=0, dilated=False):
         super().__init__()
-        self.trunk, self.head = Trunk(pool=pool, below=below), nn.Conv2d(WIDTH, CLASSES, 1)
+        self.trunk, self.head = Trunk(1, pool, below, dilated), nn.Conv2d(WIDTH, CLASSES, 1)
         self.importance = nn.Linear(WIDTH, len(HEADS))
         self.margin = nn.Parameter(torch.tensor(0.15), requires_grad=False)  # delta1
 
@@ -99,7 +99,7 @@ class Objective(objective.Objective):
         self.leads = {name: objective.Spread() for name in HEADS}
 
     def loss(self, inputs, index, epoch):
-        maps, alpha = (part.cpu() for part in self.net.weighted(inputs))
+        maps, alpha = objective.on_cpu(self.net.weighted(inputs))
         margin, ranked = self.net.margin.cpu(), 0.0
         loss = self.data.loss(maps, index)
         logits = maps.detach().mean((2, 3))
@@ -159,5 +159,5 @@ class Objective(objective.Objective):
                 spread.restore(state[part][name])
 
 
-def build(pool=False, below=0):
-    return Scn(pool, below)
+def build(pool=False, below=0, dilated=False):
+    return Scn(pool, below, dilated)

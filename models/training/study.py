@@ -113,6 +113,7 @@ def run(study, arm, args, measure=lambda data, state: {}):
         return json.loads(file.read_text())
     plan = [arm.network, "--name", arm.name, "--runs", str(runs), "--seed", str(arm.seed), "--epochs", str(args.epochs)]
     plan += ["--batch", str(args.batch), "--threads", str(args.threads), "--device", args.device, "--ema", "0.99"]
+    plan += ["--bf16"] if args.bf16 else []
     plan += ["--lr", str(args.lr), "--weight-decay", "0.05"]
     plan += ["--every", str(args.epochs), "--data", str(args.data), "--start", str(args.start)]
     for name, value in (arm.settings | {"pool": args.pool, "below": args.below}).items():
@@ -195,6 +196,7 @@ def parse(description, argv=None):
     parser.add_argument("--below", type=int, default=BELOW, choices=(0, BELOW), help="parts of the trunk held still")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--bf16", action="store_true", help="as train.py's, for every arm")
     parser.add_argument("--data", type=Path, default=prepare.DATA)
     parser.add_argument("--runs", type=Path, default=train.RUNS)
     parser.add_argument("--out", type=Path, default=FOLDER)

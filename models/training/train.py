@@ -130,7 +130,9 @@ def train(args, data=None, valid=None):
     decay = [p for p in net.parameters() if p.ndim > 1]
     rest = [p for p in net.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": args.weight_decay}, {"params": rest, "weight_decay": 0.0}], lr=args.lr
+        [{"params": decay, "weight_decay": args.weight_decay}, {"params": rest, "weight_decay": 0.0}],
+        lr=args.lr,
+        fused=True,
     )
     ema = Ema(net, args.ema)
     per_epoch = len(data) // args.batch
@@ -191,7 +193,9 @@ def train(args, data=None, valid=None):
             for group in optimiser.param_groups:
                 group["lr"] = rate
             inputs = data.batch(index, augment.generator(args.seed, epoch, position, 1))
-            loss = aim.loss(inputs.to(args.device, memory_format=torch.channels_last), index, epoch)
+            inputs = inputs.to(args.device, memory_format=torch.channels_last)
+            with torch.autocast(inputs.device.type, torch.bfloat16, enabled=args.bf16):
+                loss = aim.loss(inputs, index, epoch)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
@@ -261,6 +265,11 @@ def parse(argv=None):
     )
     parser.add_argument("--set", action="append", default=[], type=setting, metavar="NAME=VALUE", dest="settings")
     parser.add_argument("--device", default="cpu", help="cpu or cuda; on a GPU a resumed run equals but for rounding")
+    parser.add_argument(
+        "--bf16",
+        action="store_true",
+        help="convolutions in bfloat16: some half of the time where a CPU has AVX512_BF16",
+    )
     parser.add_argument("--teacher", help="learn from these answers of other models too (teach.py)")
     parser.add_argument("--teacher-weight", type=float, default=0.5, help="their share of the loss")
     parser.add_argument("--data", type=Path, default=prepare.DATA)

@@ -27,11 +27,22 @@ def test_parameter_counts_are_the_published_ones():
     assert weights_of(scn.build()) == 11_181_129 - 2 * 64 * 49 + 7 * 513 + 513 + 1
 
 
-@pytest.mark.parametrize(("pool", "cells"), [(False, 4), (True, 2)])
-@pytest.mark.parametrize("context", ["cheap", "published"])
-def test_dacl_reads(pool, cells, context):
+def test_a_dilated_stage_gives_what_it_gave_and_the_cells_between():
     torch.manual_seed(1)
-    net = dacl.build(pool=pool, context=context).eval()
+    plain, dilated = resnet18.build(pool=True).eval(), resnet18.build(pool=True, dilated=True).eval()
+    dilated.load_state_dict(plain.state_dict())
+    images = torch.rand(2, 1, 64, 64) * 2 - 1
+    expected, found = plain(images), dilated(images)
+    assert expected.shape[2:] == (2, 2) and found.shape[2:] == (4, 4)
+    torch.testing.assert_close(found[:, :, ::2, ::2], expected)
+    assert not torch.allclose(found[:, :, 1::2, 1::2], expected, atol=1e-2)
+
+
+@pytest.mark.parametrize(("pool", "dilated", "cells"), [(False, False, 4), (True, False, 2), (True, True, 4)])
+@pytest.mark.parametrize("context", ["cheap", "published"])
+def test_dacl_reads(pool, dilated, cells, context):
+    torch.manual_seed(1)
+    net = dacl.build(pool=pool, dilated=dilated, context=context).eval()
     images = torch.rand(3, 1, 64, 64) * 2 - 1
     maps, embedding, attention, distances, attentive = net.read(images)
     features = net.trunk(images)

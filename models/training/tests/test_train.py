@@ -45,6 +45,14 @@ def test_resume_equals_an_unbroken_run(network, trainer, monkeypatch):
         assert len(edits) > 0 and torch.equal(edits, resumed["objective"]["edits"])
 
 
+def test_bfloat16_trains_the_same_network_nearly(trainer):
+    plain, narrow = trainer("mini_xception", "plain"), trainer("mini_xception", "narrow", "--bf16")
+    assert {value.dtype for value in narrow["net"].values()} == {value.dtype for value in plain["net"].values()}
+    key = "head.weight"
+    assert not torch.equal(plain["net"][key], narrow["net"][key])
+    torch.testing.assert_close(plain["net"][key], narrow["net"][key], atol=0.02, rtol=0)
+
+
 def test_learning_rate_warms_up_and_falls_to_zero():
     rates = [train.learning_rate(step, 100, 1.0) for step in range(101)]
     assert rates[0] == pytest.approx(0.1) and max(rates) == rates[9] == 1.0
@@ -80,7 +88,7 @@ def test_settings_reach_the_network_and_its_objective():
 
 def test_an_unknown_setting_is_named_with_the_known_ones():
     net = torch.nn.Linear(1, 1)
-    with pytest.raises(ValueError, match="Cannot set lambda of dacl: use classes, pool, context, below, lam"):
+    with pytest.raises(ValueError, match="Cannot set lambda of dacl: use classes, pool, context, below, dilated, lam"):
         train.goal(dacl, net, None, {"lambda": 1})
     with pytest.raises(ValueError, match="Cannot set lam of mini_xception: use classes"):
         train.goal(mini_xception, net, None, {"lam": 1})
