@@ -38,5 +38,5 @@ class SequentialCnn(nn.Sequential):
         super().__init__(*pairs, nn.Conv2d(128, 256, 3, padding=1), norm(256), nn.Conv2d(256, classes, 3, padding=1))
 
 
-def build(classes=15):
-    return SequentialCnn(classes)
+def build(classes=15, dropout=0.5):
+    return SequentialCnn(classes, dropout)

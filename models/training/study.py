@@ -28,8 +28,8 @@ from card import table
 from task_expression import SPLIT, Expression
 
 FOLDER = Path(__file__).parent / "studies"
-COUNT, EPOCHS, SEEDS, SWEEP_SEED, CHOICE = 2500, 4, (1, 2, 3), 0, 1
-RESERVED = 10_000  # images that the start has not seen: what a study may take
+COUNT, EPOCHS, SEEDS, SWEEP_SEED, CHOICE = 10_000, 6, (1, 2, 3), 0, 1
+RESERVED = COUNT  # images that the start has not seen: what a study may take
 START = "study_start"  # the run that all arms start from
 BELOW = 10  # parts of the trunk held still: all but its last stage
 LABELS = {"ferplus": "FERPlus", "fer2013": "FER2013"}
@@ -164,11 +164,12 @@ def verdict(name, other, ours, theirs):
 def write(study, args, results, sections):
     """studies/<study>.json and .md: results as they are, and tables under their headings."""
     args.out.mkdir(parents=True, exist_ok=True)
-    facts = {key: getattr(args, key) for key in ("count", "epochs", "batch", "lr", "pool", "below")}
-    facts["command"] = f"python models/training/study_{study}.py"
+    facts = {key: getattr(args, key) for key in ("count", "epochs", "batch", "lr", "pool", "below", "bf16")}
+    command = f"study_{study}.py{' --bf16' if args.bf16 else ''}"
+    facts["command"] = f"python models/training/{command}"
     (args.out / f"{study}.json").write_text(json.dumps({"plan": facts, "results": results}, indent=2) + "\n")
     about = (
-        f"Made by `study_{study}.py`: {args.count:,} training images with single labels, the same for every arm, "
+        f"Made by `{command}`: {args.count:,} training images with single labels, the same for every arm, "
         f"{args.epochs} epochs, batch {args.batch}, ResNet-18 on gray 64x64{' with' if args.pool else ' without'} max "
         "pooling, from a trunk trained on the images that no study uses (`study_start.py`), "
         f"{'all but its last stage held still' if args.below == BELOW else 'the whole of it trained'}; averaged weights on "
