@@ -3,7 +3,8 @@
 Gray 64x64. The tiles are 48 pixels, so a larger input adds cost and no detail; and the stem's max pooling, which would
 leave 2x2 cells of so small a picture, is left out by default (`pool`): 4x4 cells for the same weights at four times the
 work. With it, `dilated` gives 4x4 cells at 1.7 times the work: the last stage skips no cell and its later kernels reach
-twice as far, so that every second cell is what it was (Yu & Koltun 2017, arXiv 1705.09914). The 1x1 convolution to the classes is the usual linear layer after the mean, so its maps are exact evidence.
+twice as far, so that every second cell is what it was (Yu & Koltun 2017, arXiv 1705.09914). The 1x1 convolution to the
+classes is the usual linear layer after the mean, so its maps are exact evidence.
 """
 
 from collections import OrderedDict

@@ -11,6 +11,7 @@ import export
 import graph
 import half
 import manifest
+import mien_net
 import resnet18
 import scn
 import weights
@@ -111,3 +112,16 @@ def test_heatmaps_of_int8_are_checked_on_the_weights_beside_it(build, tmp_path, 
     # Without weights of its own it must answer otherwise, and not with a constant.
     other = check_heatmaps.Model(check_heatmaps.with_random_weights(found, 1)).evidence(images, torch.zeros(4).long())
     assert other.flatten(1).std(1).min() > 0
+
+
+def test_heatmaps_of_int8_without_a_variant_are_checked_on_the_stored_weights(tmp_path, monkeypatch):
+    torch.manual_seed(1)
+    net = mien_net.build().eval()
+    weights.save(net.state_dict(), "mien_net", tmp_path / weights.NAME)
+    monkeypatch.setattr(manifest, "MODELS", tmp_path)
+    found = check_heatmaps.float_graph({"precision": "int8", "variants": [], "weights": {"file": weights.NAME}})
+    images = torch.rand(4, 1, 48, 48) * 2 - 1
+    with torch.no_grad():
+        expected = net(images).mean((2, 3))[:, :8]
+    got = check_heatmaps.Model(found).logits(images)
+    assert torch.allclose(expected, got, atol=0.01 * expected.abs().max().item())
