@@ -43,9 +43,17 @@ def warp(tiles, size, gen, rotation=ROTATION, scale=SCALE, shift=SHIFT):
     zoom = uniform(gen, n, 1 - scale, 1 + scale)
     flip = torch.where(torch.rand(n, generator=gen) < 0.5, -1.0, 1.0)
     dx, dy = uniform(gen, n, -2 * shift, 2 * shift), uniform(gen, n, -2 * shift, 2 * shift)
+    return sample(tiles, size, angle, zoom, flip, dx, dy)
+
+
+def sample(tiles, size, angle, zoom, flip, dx, dy):
+    """Tiles turned by `angle` (radians), enlarged by `zoom`, mirrored where `flip` is -1, shifted (2 = the whole side).
+
+    uint8 `[B, H, W]` -> `[B, 1, size, size]` in 0..1, bilinear; parameters are `[B]`.
+    """
     cos, sin = angle.cos() / zoom, angle.sin() / zoom
     theta = torch.stack([torch.stack([cos * flip, -sin, dx], 1), torch.stack([sin * flip, cos, dy], 1)], 1)
-    grid = F.affine_grid(theta, (n, 1, size, size), align_corners=False)
+    grid = F.affine_grid(theta, (len(tiles), 1, size, size), align_corners=False)
     return F.grid_sample(
         tiles[:, None].float() / 255, grid, mode="bilinear", padding_mode="reflection", align_corners=False
     )

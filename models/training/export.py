@@ -178,6 +178,9 @@ def source(config, steps):
         with np.load(task_expression.teacher_file(config["teacher"])) as stored:
             teachers = " and ".join(stored["teachers"].tolist())
         text += f"; {config['teacher_weight']:.0%} of the loss from the answers of {teachers} (teach.py)"
+    if config.get("tutors"):
+        tutors = " and ".join(config["tutors"])
+        text += f"; {config['teacher_weight']:.0%} of the loss from {tutors} on every batch (tutors.py)"
     return text
 
 

@@ -69,6 +69,10 @@ class Expression:
             self.teacher = torch.from_numpy(stored["answers"][: len(self)])
         self.teacher_weight = weight
 
+    def learn_from_tutors(self, weight):
+        """Mix answers into the labels that are put into `teacher`, by index, before each step's loss (`tutors.py`)."""
+        self.teacher, self.teacher_weight = torch.zeros(len(self), CLASSES), weight
+
     def metrics(self, logits):
         """Accuracy on the majority FERPlus labels and on FER2013, from logits `[N, 15]`."""
         return {
@@ -84,6 +88,11 @@ class Expression:
 def teacher_file(name):
     """Where `teach.py` keeps what models answer on the training split, `[N, 15]`."""
     return prepare.CACHE / f"teacher_{name}.npz"
+
+
+def probabilities(logits):
+    """Logits `[N, 15]` -> probabilities, each head summing to one."""
+    return torch.cat([logits[:, :SPLIT].softmax(1), logits[:, SPLIT:].softmax(1)], 1)
 
 
 def cross_entropy(logits, distribution, known):

@@ -1,10 +1,12 @@
-"""What trained models answer on the training tiles, for another network to learn from.
+"""What trained networks answer on the training tiles, for another network to learn from.
 
     python teach.py mine expression_mien expression_mini_xception   # -> cache/teacher_mine.npz
+    python teach.py ours labels_a labels_b                          # runs not exported will do
     python train.py mien_net --teacher mine
 
-Each teacher sees every tile as it is and mirrored; the mean of all their probabilities is kept,
-`[N, 15]`, each head summing to one. Teachers are exported models, by their names in the manifest.
+Each teacher sees every tile as it is, a tenth nearer and a tenth farther, and each of these mirrored; the mean of all
+their probabilities is kept, `[N, 15]`, each head summing to one. Teachers are runs, or exported models by their names in
+the manifest.
 """
 
 import argparse
@@ -18,32 +20,55 @@ import evaluate
 import manifest
 import prepare
 import task_expression
+import train
+
+ZOOMS = (1.0, 1.1, 1 / 1.1)
 
 
-def answers(entry, images):
-    """Probabilities `[N, 15]` of one exported model, averaged over each tile and its mirror image."""
+def views(tiles, size):
+    """uint8 `[B, H, W]` -> every view in turn, `[B, 1, size, size]` in 0..1."""
+    still, one = torch.zeros(len(tiles)), torch.ones(len(tiles))
+    for zoom in ZOOMS:
+        for flip in (one, -one):
+            yield augment.sample(tiles, size, still, zoom * one, flip, still, still)
+
+
+def model(name, runs=train.RUNS):
+    """A function from images in 0..1 to logits `[B, 15]` and the size that it takes."""
+    if (runs / name / "state.pt").exists():
+        net, module, _ = evaluate.load_run(runs / name)
+        return lambda images: net_logits(net, images), module.SIZE
+    entry = manifest.entry(name)
     heads = task_expression.Expression.HEADS
-    plain = augment.plain(images, entry["inputs"][0]["shape"][2])
-    columns = evaluate.slices(heads).values()
-    views = [evaluate.run_graph(entry, view, heads) for view in (plain, plain.flip(3))]
-    return sum(torch.cat([view[:, at].softmax(1) for at in columns], 1) for view in views) / len(views)
+    return lambda images: evaluate.run_graph(entry, images, heads), entry["inputs"][0]["shape"][2]
+
+
+@torch.no_grad()
+def net_logits(net, images, batch=256):
+    parts = [net(augment.normalise(some).to(memory_format=torch.channels_last)) for some in images.split(batch)]
+    return task_expression.Expression.predict(torch.cat(parts))
+
+
+def answers(logits, size, tiles):
+    """Probabilities `[N, 15]` of one model, averaged over all views of each tile."""
+    given = [task_expression.probabilities(logits(view)) for view in views(tiles, size)]
+    return sum(given) / len(given)
 
 
 def teach(name, teachers, data=prepare.DATA, limit=None):
-    """Write the mean answers of `teachers` on the training split; prints each one's accuracy on valid first."""
-    train_split = task_expression.Expression("train", 48, data, limit)
-    valid = task_expression.Expression("valid", 48, data, limit)
-    entries = [manifest.entry(teacher) for teacher in teachers]
-    for split in (valid, train_split):
-        given = sum(answers(entry, split.images) for entry in entries) / len(entries)
-        print({key: round(value, 4) for key, value in split.metrics(given).items()})
+    """Write the mean answers of `teachers` on the training split; prints their accuracy on valid first, then on it."""
+    models = [model(teacher) for teacher in teachers]
+    for split in ("valid", "train"):
+        task = task_expression.Expression(split, 48, data, limit)
+        given = sum(answers(*one, task.images) for one in models) / len(models)
+        print({key: round(value, 4) for key, value in task.metrics(given).items()}, flush=True)
     np.savez(task_expression.teacher_file(name), answers=given.numpy(), teachers=np.array(teachers))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name", help="what train.py --teacher calls them")
-    parser.add_argument("teachers", nargs="+", help="exported models")
+    parser.add_argument("teachers", nargs="+", help="runs or exported models")
     parser.add_argument("--data", type=Path, default=prepare.DATA)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()

@@ -126,6 +126,11 @@ def train(args, data=None, valid=None):
     valid = valid or Task("valid", module.SIZE, args.data, args.limit)
     if args.teacher:
         data.learn_from(args.teacher, args.teacher_weight)
+    if args.tutors:
+        import tutors  # not above: evaluate.py, which loads runs, imports this file
+
+        data.learn_from_tutors(args.teacher_weight)
+        asked = tutors.Tutors(args.tutors, args.runs, args.device)
     net = build(module, args.settings).to(args.device, memory_format=torch.channels_last)
     decay = [p for p in net.parameters() if p.ndim > 1]
     rest = [p for p in net.parameters() if p.ndim <= 1]
@@ -195,6 +200,8 @@ def train(args, data=None, valid=None):
             inputs = data.batch(index, augment.generator(args.seed, epoch, position, 1))
             inputs = inputs.to(args.device, memory_format=torch.channels_last)
             with torch.autocast(inputs.device.type, torch.bfloat16, enabled=args.bf16):
+                if args.tutors:
+                    data.teacher[index] = asked.answers(inputs, step)
                 loss = aim.loss(inputs, index, epoch)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -271,6 +278,7 @@ def parse(argv=None):
         help="convolutions in bfloat16: some half of the time where a CPU has AVX512_BF16",
     )
     parser.add_argument("--teacher", help="learn from these answers of other models too (teach.py)")
+    parser.add_argument("--tutors", nargs="+", help="or from these runs' answers to every augmented batch (tutors.py)")
     parser.add_argument("--teacher-weight", type=float, default=0.5, help="their share of the loss")
     parser.add_argument("--data", type=Path, default=prepare.DATA)
     parser.add_argument("--runs", type=Path, default=RUNS)

@@ -1,3 +1,5 @@
+import contextlib
+import os
 import signal
 import sys
 from pathlib import Path
@@ -42,3 +44,22 @@ def trainer(tmp_path, monkeypatch):
         signal.signal(number, handler)
     for state in tmp_path.glob("*/state.pt"):  # pytest keeps the folder, and these are large
         state.unlink()
+
+
+@pytest.fixture
+def stopped_at_five(monkeypatch):
+    """A context in which a run is told to stop after its fifth step, in the middle of the second epoch."""
+    update = train.Ema.update
+
+    def update_and_stop(self, net):
+        update(self, net)
+        if self.step == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    @contextlib.contextmanager
+    def stopped():
+        with monkeypatch.context() as patch:
+            patch.setattr(train.Ema, "update", update_and_stop)
+            yield
+
+    return stopped

@@ -7,20 +7,37 @@ import torch
 import evaluate
 import task_expression
 import teach
+import tutors
 from task_expression import SPLIT
 
 
-def test_answers_are_the_mean_over_a_tile_and_its_mirror_image(monkeypatch):
-    def run_graph(entry, images, outputs):
-        return images[:, 0, 0, :1].expand(-1, 15) * torch.arange(15)
+def test_answers_are_the_mean_over_a_tile_nearer_and_farther_and_their_mirror_images():
+    def logits(images):
+        return images[:, 0, 4, :1].expand(-1, 15) * torch.arange(15)
 
-    monkeypatch.setattr(evaluate, "run_graph", run_graph)
-    tiles = torch.zeros(1, 4, 4, dtype=torch.uint8)
-    tiles[:, :, 3] = 255
-    given = teach.answers({"inputs": [{"shape": [1, 1, 4, 4]}]}, tiles)
-    views = [torch.arange(15.0) * bright for bright in (0.0, 1.0)]
-    expected = sum(torch.cat([view[:SPLIT].softmax(0), view[SPLIT:].softmax(0)]) for view in views) / 2
-    torch.testing.assert_close(given[0], expected)
+    tiles = (torch.arange(8) * 30).to(torch.uint8).expand(1, 8, 8).contiguous()
+    views = list(teach.views(tiles, 8))
+    torch.testing.assert_close(views[0][0, 0], tiles[0] / 255)
+    torch.testing.assert_close(views[1][0, 0], tiles[0].flip(1) / 255)
+    assert views[2][0, 0, 4, 0] > views[0][0, 0, 4, 0], "nearer: the outermost columns leave the picture"
+    expected = sum(
+        torch.cat([logits(view)[0, :SPLIT].softmax(0), logits(view)[0, SPLIT:].softmax(0)]) for view in views
+    ) / len(views)
+    torch.testing.assert_close(teach.answers(logits, 8, tiles)[0], expected)
+
+
+def test_a_run_teaches_as_an_exported_model_does(trainer, tmp_path):
+    trainer("mien_net", "one", "--epochs", "1")
+    net, module, _ = evaluate.load_run(tmp_path / "one")
+    images = torch.rand(3, 1, 48, 48)
+    logits, size = teach.model("one", tmp_path)
+    assert size == module.SIZE
+    with torch.no_grad():
+        torch.testing.assert_close(logits(images), net(images * 2 - 1).mean((2, 3)), rtol=1e-4, atol=1e-4)
+    exported, size = teach.model("expression_mien", tmp_path)
+    assert size == 48 and exported(images).shape == logits(images).shape
+    with pytest.raises(KeyError, match="Cannot find nobody"):
+        teach.model("nobody", tmp_path)
 
 
 def test_teacher_takes_its_share_of_the_loss(trainer, tmp_path):
@@ -47,3 +64,30 @@ def test_training_reads_the_teacher_it_is_told(trainer):
     assert not torch.equal(plain["net"]["head.weight"], taught["net"]["head.weight"])
     with pytest.raises(FileNotFoundError, match="teach.py nobody"):
         trainer("mien_net", "lost", "--teacher", "nobody")
+
+
+def test_tutors_answer_in_turn_as_is_then_mirrored(trainer, tmp_path):
+    names = ["first", "other"]
+    for seed, name in enumerate(names):
+        trainer("mien_net", name, "--epochs", "1", "--seed", str(seed))
+    asked = tutors.Tutors(names, tmp_path)
+    inputs = torch.rand(3, 1, 48, 48) * 2 - 1
+    for step, (name, mirrored) in enumerate((n, m) for m in (False, True) for n in names):
+        net = evaluate.load_run(tmp_path / name)[0]
+        with torch.no_grad():
+            logits = net(inputs.flip(3) if mirrored else inputs).mean((2, 3))
+        expected = torch.cat([logits[:, :SPLIT].softmax(1), logits[:, SPLIT:].softmax(1)], 1)
+        torch.testing.assert_close(asked.answers(inputs, step), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(asked.answers(inputs, 4), asked.answers(inputs, 0))
+
+
+def test_training_asks_its_tutors_and_resumes_with_them(trainer, stopped_at_five):
+    trainer("mien_net", "tutor", "--epochs", "1", "--seed", "2")
+    plain = trainer("mien_net", "plain")
+    options = ("--tutors", "tutor", "--teacher-weight", "0.9")
+    unbroken = trainer("mien_net", "unbroken", *options)
+    assert not torch.equal(plain["net"]["head.weight"], unbroken["net"]["head.weight"])
+    with stopped_at_five():
+        assert trainer("mien_net", "broken", *options)["step"] == 5
+    resumed = trainer("mien_net", "broken", *options)
+    assert all(torch.equal(value, resumed["net"][key]) for key, value in unbroken["net"].items())

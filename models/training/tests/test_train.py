@@ -1,8 +1,5 @@
 """Resuming, on tiny synthetic arrays put into a temporary cache; settings; warm starts."""
 
-import os
-import signal
-
 import pytest
 import torch
 
@@ -20,20 +17,12 @@ RESUMED = {"mini_xception": [], "dacl": LARGE, "scn": [*LARGE, "--set", "relabel
 
 
 @pytest.mark.parametrize("network", RESUMED)
-def test_resume_equals_an_unbroken_run(network, trainer, monkeypatch):
+def test_resume_equals_an_unbroken_run(network, trainer, stopped_at_five):
     options = RESUMED[network]
     total = 6 if options else 9
     unbroken = trainer(network, "unbroken", *options)
     assert unbroken["step"] == total
-    update = train.Ema.update
-
-    def update_and_stop(self, net):
-        update(self, net)
-        if self.step == 5:  # in the middle of the second epoch
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(train.Ema, "update", update_and_stop)
+    with stopped_at_five():
         assert trainer(network, "broken", *options)["step"] == 5
     resumed = trainer(network, "broken", *options)
     assert resumed["step"] == total
