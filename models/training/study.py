@@ -143,6 +143,12 @@ def spread(values):
     return f"{100 * statistics.mean(values):.2f}{deviation}"
 
 
+def summary(values):
+    """Mean, deviation over the seeds, and the values, as shares."""
+    spread = statistics.stdev(values) if len(values) > 1 else None
+    return {"mean": statistics.fmean(values), "deviation": spread, "values": values}
+
+
 def both(result):
     """What is chosen by: the mean accuracy of the two heads on valid."""
     return (result["ferplus"] + result["fer2013"]) / 2

@@ -17,7 +17,6 @@ import argparse
 import copy
 import itertools
 import json
-import statistics
 from pathlib import Path
 
 import torch
@@ -29,6 +28,7 @@ import manifest
 import mobilenet
 import patt_lite
 import prepare
+import study
 import task_expression
 import train
 import weights
@@ -143,12 +143,6 @@ def logits(arm, inputs, order=None, batch=256):
     return torch.empty_like(found).index_copy_(0, order, found)
 
 
-def summary(values):
-    """Mean, deviation over the seeds, and the values, as shares."""
-    spread = statistics.stdev(values) if len(values) > 1 else None
-    return {"mean": statistics.fmean(values), "deviation": spread, "values": values}
-
-
 def served_trunk():
     """The trunk of the model that is served, and the hash of the weights it was read from."""
     net = patt_lite.build()
@@ -188,7 +182,7 @@ def leak(args):
                 right = scores[:, columns].argmax(1) == truth[order]
                 found.setdefault((name, attention, way), []).append(right.double().mean().item())
         print(attention, seed, {k[::2]: round(v[-1], 4) for k, v in found.items() if k[1] == attention}, flush=True)
-    rows = [{"data": d, "attention": a, "company": w, **summary(v)} for (d, a, w), v in found.items()]
+    rows = [{"data": d, "attention": a, "company": w, **study.summary(v)} for (d, a, w), v in found.items()]
     counts = {name: int((truth >= 0).sum()) for name, (_, truth) in heads.items()}
     return {"trunk": sha256, "n": counts, "rows": rows}
 
@@ -208,7 +202,7 @@ def compare(args, arms, cut=patt_lite.CUT, size=patt_lite.SIZE):
             for key, value in valid.metrics(logits(arm, tests)).items():
                 found[key].append(value)
             print(name, seed, {k: round(v[-1], 4) for k, v in found.items()}, flush=True)
-        rows.append({"arm": name, **{key: summary(values) for key, values in found.items()}})
+        rows.append({"arm": name, **{key: study.summary(values) for key, values in found.items()}})
     return {
         "n": {"ferplus": int((valid.majority >= 0).sum()), "fer2013": int((valid.fer2013 >= 0).sum())},
         "rows": rows,
@@ -296,7 +290,7 @@ def ckplus(args):
                 right[out] = (logits(arm, inputs[out]).argmax(1) == truth[out]).float()
             found.append(right.mean().item())
             print(name, seed, round(found[-1], 4), flush=True)
-        rows.append({"arm": name, "ckplus": summary(found)})
+        rows.append({"arm": name, "ckplus": study.summary(found)})
     return {
         "trunk": sha256,
         "n": {"ckplus": len(truth)},

@@ -40,7 +40,7 @@ def leak(report):
 
 def arms(report):
     heads = [key for key in HEADS if key in report["rows"][0]]
-    rows = [[row["arm"], *(share(row[key]) for key in heads)] for row in report["rows"]]
+    rows = [[row["arm"], *(share(row[key]) if key in row else "" for key in heads)] for row in report["rows"]]
     return table(["", *(HEADS[key] for key in heads)], rows)
 
 

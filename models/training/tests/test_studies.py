@@ -1,10 +1,13 @@
 """The studies' parts: what company does to the published attention, folds of people, hard variants, tables."""
 
+import json
+
 import pytest
 import torch
 
 import cascade
 import conditions
+import study_mien
 import study_patt_lite
 import tables
 
@@ -138,3 +141,40 @@ def test_what_is_held_back_shows_no_gain_where_the_server_guesses_as_the_edge_do
     labels = torch.arange(len(scores)) % 8
     assert cascade.held(scores, edge, server, labels)["gain"] > cascade.GAIN
     assert cascade.held(scores, edge, edge, labels)["gain"] == 0
+
+
+@pytest.mark.parametrize("settings", study_mien.ARMS.values(), ids=str)
+def test_arms_of_our_nets_study_keep_its_shape_and_train_every_parameter(settings):
+    torch.manual_seed(1)
+    net = study_mien.train.build(study_mien, settings)
+    given = net(torch.randn(4, 1, 48, 48))
+    assert given.shape == (4, 15, 3, 3)
+    given.square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
+    dense = sum(p.numel() for p in study_mien.mien_net.build().parameters())
+    count = sum(p.numel() for p in net.parameters())
+    assert count < dense / 2 if "separable" in settings else count > dense if "squeeze" in settings else count == dense
+
+
+def test_our_nets_study_runs_whole_and_goes_on_where_it_stopped(trainer, tmp_path, monkeypatch):
+    monkeypatch.setattr(study_mien, "RECIPE", {**study_mien.RECIPE, "batch": 8})
+    options = ["--images", "24", "--epochs", "1", "--seeds", "1", "2", "--out", str(tmp_path), "--runs", str(tmp_path)]
+    args = study_mien.parse(options)
+    study_mien.main(args)
+    text = (tmp_path / "mien.json").read_text()
+    report = json.loads(text)
+    assert [row["arm"] for row in report["rows"]] == [study_mien.BASE, study_mien.RAW, *list(study_mien.ARMS)[1:]]
+    assert len(report["rows"][0]["ferplus"]["values"]) == 2 and "fer2013" not in report["rows"][-2]
+    assert study_mien.IMAGES == 5000 and " 24 training images" in tables.section("mien", report).replace(";", "")
+    monkeypatch.setattr(study_mien.train, "train", None)  # every arm is there: nothing is trained again
+    study_mien.main(args)
+    assert (tmp_path / "mien.json").read_text() == text
+
+
+def test_an_arm_that_learns_one_label_set_leaves_the_other_head_alone():
+    net, data = torch.nn.Conv2d(1, 15, 1), study_mien.Expression.__new__(study_mien.Expression)
+    data.ferplus, data.fer2013 = torch.eye(8)[[1, 2]], torch.tensor([3, -1])
+    for heads, still in ((["ferplus"], slice(8, 15)), (["fer2013"], slice(0, 8))):
+        net.zero_grad()
+        study_mien.Objective(net, data, heads).loss(torch.randn(2, 1, 3, 3), torch.arange(2), 0).backward()
+        assert net.bias.grad[still].abs().sum() == 0 and net.bias.grad.abs().sum() > 0
