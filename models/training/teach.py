@@ -1,12 +1,11 @@
 """What trained networks answer on the training tiles, for another network to learn from.
 
     python teach.py mine expression_mien expression_mini_xception   # -> cache/teacher_mine.npz
-    python teach.py ours labels_a labels_b                          # runs not exported will do
+    python teach.py ours labels_a labels_b                          # runs, or networks kept, will do
     python train.py mien_net --teacher mine
 
 Each teacher sees every tile as it is, a tenth nearer and a tenth farther, and each of these mirrored; the mean of all
-their probabilities is kept, `[N, 15]`, each head summing to one. Teachers are runs, or exported models by their names in
-the manifest.
+their probabilities is kept, `[N, 15]`, each head summing to one. Who can teach: `teachers.py`.
 """
 
 import argparse
@@ -16,11 +15,9 @@ import numpy as np
 import torch
 
 import augment
-import evaluate
-import manifest
 import prepare
 import task_expression
-import train
+import teachers
 
 ZOOMS = (1.0, 1.1, 1 / 1.1)
 
@@ -33,42 +30,26 @@ def views(tiles, size):
             yield augment.sample(tiles, size, still, zoom * one, flip, still, still)
 
 
-def model(name, runs=train.RUNS):
-    """A function from images in 0..1 to logits `[B, 15]` and the size that it takes."""
-    if (runs / name / "state.pt").exists():
-        net, module, _ = evaluate.load_run(runs / name)
-        return lambda images: net_logits(net, images), module.SIZE
-    entry = manifest.entry(name)
-    heads = task_expression.Expression.HEADS
-    return lambda images: evaluate.run_graph(entry, images, heads), entry["inputs"][0]["shape"][2]
-
-
-@torch.no_grad()
-def net_logits(net, images, batch=256):
-    parts = [net(augment.normalise(some).to(memory_format=torch.channels_last)) for some in images.split(batch)]
-    return task_expression.Expression.predict(torch.cat(parts))
-
-
 def answers(logits, size, tiles):
     """Probabilities `[N, 15]` of one model, averaged over all views of each tile."""
     given = [task_expression.probabilities(logits(view)) for view in views(tiles, size)]
     return sum(given) / len(given)
 
 
-def teach(name, teachers, data=prepare.DATA, limit=None):
-    """Write the mean answers of `teachers` on the training split; prints their accuracy on valid first, then on it."""
-    models = [model(teacher) for teacher in teachers]
+def teach(name, names, data=prepare.DATA, limit=None):
+    """Write the mean answers of the teachers `names` on the training split; prints their accuracy on valid first, then on it."""
+    models = [teachers.answers(name) for name in names]
     for split in ("valid", "train"):
         task = task_expression.Expression(split, 48, data, limit)
         given = sum(answers(*one, task.images) for one in models) / len(models)
         print({key: round(value, 4) for key, value in task.metrics(given).items()}, flush=True)
-    np.savez(task_expression.teacher_file(name), answers=given.numpy(), teachers=np.array(teachers))
+    np.savez(task_expression.teacher_file(name), answers=given.numpy(), teachers=np.array(names))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name", help="what train.py --teacher calls them")
-    parser.add_argument("teachers", nargs="+", help="runs or exported models")
+    parser.add_argument("teachers", nargs="+", help="runs, networks in teachers/ or exported models")
     parser.add_argument("--data", type=Path, default=prepare.DATA)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()

@@ -47,8 +47,13 @@ def task(name):
 
 def build(module, settings=None):
     """The network of a file, by those of the settings that its `build` takes."""
+    return module.build(**of_build(module, settings))
+
+
+def of_build(module, settings=None):
+    """Those of the settings that a file's `build` takes."""
     names = inspect.signature(module.build).parameters
-    return module.build(**{name: value for name, value in (settings or {}).items() if name in names})
+    return {name: value for name, value in (settings or {}).items() if name in names}
 
 
 def goal(module, net, data, settings):

@@ -8,16 +8,21 @@ the mean this is the answer of all of them at a part of the cost.
 
 import torch
 
-import evaluate
 import objective
 import task_expression
+import teachers
 
 
 class Tutors:
     def __init__(self, names, runs, device="cpu"):
-        """Runs by their names in the folder `runs`, of one input size with the learner."""
-        nets = [evaluate.load_run(runs / name)[0] for name in names]
-        self.nets = [net.to(device, memory_format=torch.channels_last) for net in nets]
+        """Names of runs in the folder `runs` or of networks in teachers/, whose input is as large as the learner's."""
+        self.nets = [self.net(name, runs).to(device) for name in names]
+
+    @staticmethod
+    def net(name, runs):
+        if found := teachers.load(name, runs):
+            return found[0]
+        raise FileNotFoundError(f"Cannot find {name}: name a run, or a network in {teachers.FOLDER.name}/")
 
     @torch.no_grad()
     def answers(self, inputs, step):

@@ -1,5 +1,7 @@
 """Averaged weights of a run in half precision, small enough to keep in git, to start further training from."""
 
+import importlib
+import json
 from pathlib import Path
 
 import onnx
@@ -15,12 +17,13 @@ SERVED = "net."  # what `export.Served` calls the network
 COUNTER = "num_batches_tracked"  # torch counts batches and never uses the count here
 
 
-def save(state, network, file):
-    """Write a state dict, running statistics included, as fp16, with the name of its network."""
+def save(state, network, file, settings=None):
+    """Write a state dict, running statistics included, as fp16, with the name of its network and the settings of its build."""
     narrow = {k: v.half().contiguous() if v.is_floating_point() else v.contiguous() for k, v in state.items()}
     lost = [k for k, v in narrow.items() if v.is_floating_point() and not v.isfinite().all()]
     assert not lost, f"Cannot keep {lost} in half precision: value out of range"
-    Path(file).write_bytes(serialise(narrow, metadata={"network": network}))
+    metadata = {"network": network} | ({"settings": json.dumps(settings)} if settings else {})
+    Path(file).write_bytes(serialise(narrow, metadata=metadata))
 
 
 def save_whole(state, network, file):
@@ -34,6 +37,15 @@ def network(file):
     """The network that weights written here belong to."""
     with safe_open(file, "pt") as stored:
         return stored.metadata()["network"]
+
+
+def build(file):
+    """The network of weights written here with their settings, and its file as a module."""
+    with safe_open(file, "pt") as stored:
+        module = importlib.import_module(stored.metadata()["network"])
+        net = module.build(**json.loads(stored.metadata().get("settings", "{}")))
+    start(net, load(file))
+    return net, module
 
 
 def load(file):

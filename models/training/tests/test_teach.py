@@ -7,6 +7,7 @@ import torch
 import evaluate
 import task_expression
 import teach
+import teachers
 import tutors
 from task_expression import SPLIT
 
@@ -30,14 +31,14 @@ def test_a_run_teaches_as_an_exported_model_does(trainer, tmp_path):
     trainer("mien_net", "one", "--epochs", "1")
     net, module, _ = evaluate.load_run(tmp_path / "one")
     images = torch.rand(3, 1, 48, 48)
-    logits, size = teach.model("one", tmp_path)
+    logits, size = teachers.answers("one", tmp_path)
     assert size == module.SIZE
     with torch.no_grad():
         torch.testing.assert_close(logits(images), net(images * 2 - 1).mean((2, 3)), rtol=1e-4, atol=1e-4)
-    exported, size = teach.model("expression_mien", tmp_path)
+    exported, size = teachers.answers("expression_mien", tmp_path)
     assert size == 48 and exported(images).shape == logits(images).shape
     with pytest.raises(KeyError, match="Cannot find nobody"):
-        teach.model("nobody", tmp_path)
+        teachers.answers("nobody", tmp_path)
 
 
 def test_teacher_takes_its_share_of_the_loss(trainer, tmp_path):
@@ -64,6 +65,19 @@ def test_training_reads_the_teacher_it_is_told(trainer):
     assert not torch.equal(plain["net"]["head.weight"], taught["net"]["head.weight"])
     with pytest.raises(FileNotFoundError, match="teach.py nobody"):
         trainer("mien_net", "lost", "--teacher", "nobody")
+
+
+def test_a_kept_network_answers_as_its_run_did_but_for_half_precision(trainer, tmp_path, monkeypatch):
+    trainer("mien_net", "wide", "--epochs", "1", "--set", "widths=[8, 8, 16, 16, 32]")
+    images = torch.rand(3, 1, 48, 48)
+    logits, _ = teachers.answers("wide", tmp_path)
+    monkeypatch.setattr(teachers, "FOLDER", tmp_path / "teachers")
+    teachers.keep("wide", tmp_path, teachers.FOLDER)
+    kept, size = teachers.answers("wide", tmp_path / "no runs")
+    assert size == 48
+    torch.testing.assert_close(kept(images), logits(images), rtol=0.02, atol=0.02)
+    with pytest.raises(FileNotFoundError, match="Cannot find nobody"):
+        tutors.Tutors(["nobody"], tmp_path)
 
 
 def test_tutors_answer_in_turn_as_is_then_mirrored(trainer, tmp_path):

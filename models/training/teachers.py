@@ -1,0 +1,67 @@
+"""Networks that teach others: runs, those kept in teachers/, or exported models.
+
+    python teachers.py labels_a labels_b    # keeps two runs: teachers/<run>.safetensors, averaged weights in half precision
+
+Nothing of these is served: they are larger, or learnt from labels alone, and are here so that whoever trains a student needs
+no day of training first.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+import augment
+import evaluate
+import manifest
+import task_expression
+import train
+import weights
+
+FOLDER = Path(__file__).parent / "teachers"
+
+
+def load(name, runs=train.RUNS):
+    """A run's network, or else a kept one's, ready to answer; and its input's side. None where there is neither."""
+    if (runs / name / "state.pt").exists():
+        net, module, _ = evaluate.load_run(runs / name)
+    elif (file := FOLDER / f"{name}.safetensors").exists():
+        net, module = weights.build(file)
+    else:
+        return None
+    return net.eval().to(memory_format=torch.channels_last), module.SIZE
+
+
+def answers(name, runs=train.RUNS):
+    """A function from images in 0..1 to logits `[B, 15]`, and the side that these take.
+
+    Raises KeyError where no run, kept network or exported model has the name.
+    """
+    if found := load(name, runs):
+        net, size = found
+        return lambda images: logits(net, images), size
+    entry = manifest.entry(name)
+    return lambda images: evaluate.run_graph(entry, images, task_expression.Expression.HEADS), entry["inputs"][0][
+        "shape"
+    ][2]
+
+
+@torch.no_grad()
+def logits(net, images, batch=256):
+    parts = [net(augment.normalise(some).to(memory_format=torch.channels_last)) for some in images.split(batch)]
+    return task_expression.Expression.predict(torch.cat(parts))
+
+
+def keep(name, runs=train.RUNS, folder=FOLDER):
+    """Write a run's averaged weights as `folder/<name>.safetensors`."""
+    _, module, state = evaluate.load_run(runs / name)
+    folder.mkdir(exist_ok=True)
+    settings = train.of_build(module, state["config"].get("settings"))
+    weights.save(state["ema"], module.__name__, folder / f"{name}.safetensors", settings)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", nargs="+", metavar="run")
+    for run in parser.parse_args().runs:
+        keep(run)
