@@ -17,6 +17,9 @@ SHIFT = 0.08  # share of the tile, uniform in +-
 CONTRAST = 0.3
 BRIGHTNESS = 0.2
 ERASE = 0.4  # probability of one erased rectangle
+VIEWS = [
+    (zoom, mirrored) for zoom in (1.0, 1.1, 1 / 1.1) for mirrored in (False, True)
+]  # of a picture, for its teachers
 
 
 def generator(*numbers):
@@ -31,6 +34,12 @@ def uniform(gen, n, low, high):
     return torch.rand(n, generator=gen) * (high - low) + low
 
 
+def view(images, zoom, mirrored):
+    """Images `[B, 1, H, H]` nearer by `zoom`, and mirrored where asked."""
+    still, one = images.new_zeros(len(images)), images.new_ones(len(images))
+    return resample(images, images.shape[2], still, zoom * one, -one if mirrored else one, still, still)
+
+
 def plain(tiles, size):
     """uint8 `[B, H, W]` -> float `[B, 1, size, size]` in 0..1: bilinear, half-pixel centres."""
     return F.interpolate(tiles[:, None].float() / 255, (size, size), mode="bilinear", align_corners=False)
@@ -43,20 +52,18 @@ def warp(tiles, size, gen, rotation=ROTATION, scale=SCALE, shift=SHIFT):
     zoom = uniform(gen, n, 1 - scale, 1 + scale)
     flip = torch.where(torch.rand(n, generator=gen) < 0.5, -1.0, 1.0)
     dx, dy = uniform(gen, n, -2 * shift, 2 * shift), uniform(gen, n, -2 * shift, 2 * shift)
-    return sample(tiles, size, angle, zoom, flip, dx, dy)
+    return resample(tiles[:, None].float() / 255, size, angle, zoom, flip, dx, dy)
 
 
-def sample(tiles, size, angle, zoom, flip, dx, dy):
-    """Tiles turned by `angle` (radians), enlarged by `zoom`, mirrored where `flip` is -1, shifted (2 = the whole side).
+def resample(images, size, angle, zoom, flip, dx, dy):
+    """Images turned by `angle` (radians), enlarged by `zoom`, mirrored where `flip` is -1, shifted (2 = the whole side).
 
-    uint8 `[B, H, W]` -> `[B, 1, size, size]` in 0..1, bilinear; parameters are `[B]`.
+    `[B, 1, H, W]` of any range -> `[B, 1, size, size]`, bilinear; parameters are `[B]`.
     """
     cos, sin = angle.cos() / zoom, angle.sin() / zoom
     theta = torch.stack([torch.stack([cos * flip, -sin, dx], 1), torch.stack([sin * flip, cos, dy], 1)], 1)
-    grid = F.affine_grid(theta, (len(tiles), 1, size, size), align_corners=False)
-    return F.grid_sample(
-        tiles[:, None].float() / 255, grid, mode="bilinear", padding_mode="reflection", align_corners=False
-    )
+    grid = F.affine_grid(theta, (len(images), 1, size, size), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
 def photometric(images, gen, contrast=CONTRAST, brightness=BRIGHTNESS, erase=ERASE):

@@ -201,7 +201,8 @@ def main(args):
     if args.variant:
         item["variants"] = [variant(net, heads, module.SIZE, folder / f"{args.name}_fp16.onnx")]
     else:
-        weights.save(state["ema"], state["config"]["network"], folder / weights.NAME)
+        settings = train.of_build(module, state["config"].get("settings"))
+        weights.save(state["ema"], module.__name__, folder / weights.NAME, settings)
         item["weights"] = manifest.file_facts(folder / weights.NAME)
     logits, task = evaluate.graph_logits(item, args.data)
     _, labels, truth = heads["logits"]

@@ -19,20 +19,11 @@ import prepare
 import task_expression
 import teachers
 
-ZOOMS = (1.0, 1.1, 1 / 1.1)
-
-
-def views(tiles, size):
-    """uint8 `[B, H, W]` -> every view in turn, `[B, 1, size, size]` in 0..1."""
-    still, one = torch.zeros(len(tiles)), torch.ones(len(tiles))
-    for zoom in ZOOMS:
-        for flip in (one, -one):
-            yield augment.sample(tiles, size, still, zoom * one, flip, still, still)
-
 
 def answers(logits, size, tiles):
     """Probabilities `[N, 15]` of one model, averaged over all views of each tile."""
-    given = [task_expression.probabilities(logits(view)) for view in views(tiles, size)]
+    images = augment.plain(tiles, size)
+    given = [task_expression.probabilities(logits(augment.view(images, *view))) for view in augment.VIEWS]
     return sum(given) / len(given)
 
 

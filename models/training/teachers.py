@@ -25,7 +25,10 @@ def load(name, runs=train.RUNS):
     """A run's network, or else a kept one's, ready to answer; and its input's side. None where there is neither."""
     if (runs / name / "state.pt").exists():
         net, module, _ = evaluate.load_run(runs / name)
-    elif (file := FOLDER / f"{name}.safetensors").exists():
+    elif file := next(
+        (file for file in (FOLDER / f"{name}.safetensors", manifest.MODELS / name / weights.NAME) if file.exists()),
+        None,
+    ):
         net, module = weights.build(file)
     else:
         return None

@@ -4,27 +4,26 @@ import numpy as np
 import pytest
 import torch
 
+import augment
 import evaluate
 import task_expression
 import teach
 import teachers
 import tutors
-from task_expression import SPLIT
 
 
 def test_answers_are_the_mean_over_a_tile_nearer_and_farther_and_their_mirror_images():
     def logits(images):
+        seen.append(images)
         return images[:, 0, 4, :1].expand(-1, 15) * torch.arange(15)
 
-    tiles = (torch.arange(8) * 30).to(torch.uint8).expand(1, 8, 8).contiguous()
-    views = list(teach.views(tiles, 8))
-    torch.testing.assert_close(views[0][0, 0], tiles[0] / 255)
-    torch.testing.assert_close(views[1][0, 0], tiles[0].flip(1) / 255)
-    assert views[2][0, 0, 4, 0] > views[0][0, 0, 4, 0], "nearer: the outermost columns leave the picture"
-    expected = sum(
-        torch.cat([logits(view)[0, :SPLIT].softmax(0), logits(view)[0, SPLIT:].softmax(0)]) for view in views
-    ) / len(views)
-    torch.testing.assert_close(teach.answers(logits, 8, tiles)[0], expected)
+    seen, tiles = [], (torch.arange(8) * 30).to(torch.uint8).expand(1, 8, 8).contiguous()
+    given = teach.answers(logits, 8, tiles)
+    torch.testing.assert_close(seen[0][0, 0], tiles[0] / 255)
+    torch.testing.assert_close(seen[1][0, 0], tiles[0].flip(1) / 255)
+    assert seen[2][0, 0, 4, 0] > seen[0][0, 0, 4, 0], "nearer: the outermost columns leave the picture"
+    expected = sum(task_expression.probabilities(view[:, 0, 4, :1] * torch.arange(15)) for view in seen) / 6
+    torch.testing.assert_close(given, expected)
 
 
 def test_a_run_teaches_as_an_exported_model_does(trainer, tmp_path):
@@ -80,19 +79,18 @@ def test_a_kept_network_answers_as_its_run_did_but_for_half_precision(trainer, t
         tutors.Tutors(["nobody"], tmp_path)
 
 
-def test_tutors_answer_in_turn_as_is_then_mirrored(trainer, tmp_path):
+def test_tutors_answer_every_view_in_turn(trainer, tmp_path):
     names = ["first", "other"]
     for seed, name in enumerate(names):
         trainer("mien_net", name, "--epochs", "1", "--seed", str(seed))
     asked = tutors.Tutors(names, tmp_path)
     inputs = torch.rand(3, 1, 48, 48) * 2 - 1
-    for step, (name, mirrored) in enumerate((n, m) for m in (False, True) for n in names):
-        net = evaluate.load_run(tmp_path / name)[0]
+    nets = [evaluate.load_run(tmp_path / name)[0] for name in names]
+    for step, (net, view) in enumerate((net, view) for net in nets for view in augment.VIEWS):
         with torch.no_grad():
-            logits = net(inputs.flip(3) if mirrored else inputs).mean((2, 3))
-        expected = torch.cat([logits[:, :SPLIT].softmax(1), logits[:, SPLIT:].softmax(1)], 1)
+            expected = task_expression.probabilities(net(augment.view(inputs, *view)).mean((2, 3)))
         torch.testing.assert_close(asked.answers(inputs, step), expected, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(asked.answers(inputs, 4), asked.answers(inputs, 0))
+    torch.testing.assert_close(asked.answers(inputs, 12), asked.answers(inputs, 0))
 
 
 def test_training_asks_its_tutors_and_resumes_with_them(trainer, stopped_at_five):
