@@ -22,16 +22,20 @@ FOLDER = Path(__file__).parent / "teachers"
 
 
 def load(name, runs=train.RUNS):
-    """A run's network, or else a kept one's, ready to answer; and its input's side. None where there is neither."""
+    """The network of a run, kept here, or of an exported model's weights, ready to answer; and its input's side.
+
+    None where there is none of these.
+    """
     if (runs / name / "state.pt").exists():
         net, module, _ = evaluate.load_run(runs / name)
-    elif file := next(
-        (file for file in (FOLDER / f"{name}.safetensors", manifest.MODELS / name / weights.NAME) if file.exists()),
-        None,
-    ):
-        net, module = weights.build(file)
-    else:
-        return None
+        return ready(net, module)
+    for file in (FOLDER / f"{name}.safetensors", manifest.MODELS / name / weights.NAME):
+        if file.exists():
+            return ready(*weights.build(file))
+    return None
+
+
+def ready(net, module):
     return net.eval().to(memory_format=torch.channels_last), module.SIZE
 
 
@@ -43,10 +47,8 @@ def answers(name, runs=train.RUNS):
     if found := load(name, runs):
         net, size = found
         return lambda images: logits(net, images), size
-    entry = manifest.entry(name)
-    return lambda images: evaluate.run_graph(entry, images, task_expression.Expression.HEADS), entry["inputs"][0][
-        "shape"
-    ][2]
+    entry, heads = manifest.entry(name), task_expression.Expression.HEADS
+    return lambda images: evaluate.run_graph(entry, images, heads), entry["inputs"][0]["shape"][2]
 
 
 @torch.no_grad()
