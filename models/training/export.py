@@ -181,6 +181,8 @@ def source(config, steps):
     if config.get("tutors"):
         tutors = " and ".join(config["tutors"])
         text += f"; {config['teacher_weight']:.0%} of the loss from {tutors} on every batch (tutors.py)"
+    if config.get("soup"):
+        text += f"; mean with the weights of {' and '.join(config['soup'])} (soup.py)"
     return text
 
 

@@ -6,6 +6,7 @@ import torch
 
 import augment
 import evaluate
+import soup
 import task_expression
 import teach
 import teachers
@@ -103,3 +104,13 @@ def test_training_asks_its_tutors_and_resumes_with_them(trainer, stopped_at_five
         assert trainer("mien_net", "broken", *options)["step"] == 5
     resumed = trainer("mien_net", "broken", *options)
     assert all(torch.equal(value, resumed["net"][key]) for key, value in unbroken["net"].items())
+
+
+def test_a_soup_is_the_mean_of_its_runs(trainer, tmp_path):
+    names = ["first", "other"]
+    states = [trainer("mien_net", name, "--epochs", "1", "--seed", str(seed)) for seed, name in enumerate(names)]
+    soup.soup(names, "both", tmp_path)
+    net, _, state = evaluate.load_run(tmp_path / "both")
+    key = "head.weight"
+    torch.testing.assert_close(net.state_dict()[key], (states[0]["ema"][key] + states[1]["ema"][key]) / 2)
+    assert state["config"]["soup"] == ["other"] and state["step"] == states[0]["step"]
