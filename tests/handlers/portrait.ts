@@ -33,7 +33,7 @@ export async function calm(
     smile?: number;
   } = {},
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const mouth = { x: 222, y: 140, width: 38, height: 20 };
+  const mouth = { x: 222, y: 137, width: 36, height: 21 };
   return await altered((at, x, y) => {
     const dx = (x - mouth.x) / mouth.width, dy = (y - mouth.y) / mouth.height;
     if (dx ** 2 + dy ** 2 >= 1) return light(at(x, y), x);
