@@ -1,6 +1,7 @@
 """Label FER2013 tiles and wild crops with five points: the teacher is MediaPipe's face mesh (Apache-2.0).
 
     python label_landmarks.py               # fer_train, fer_valid, wild -> cache/landmarks_<set>.npz
+    python label_landmarks.py wild          # one of the three
     python label_landmarks.py --montage     # and a picture of a few to look at
 
 YuNet finds the face (the whole tile stands in where it finds none), the mesh runs on the upright
@@ -168,6 +169,7 @@ def draw(path, tiles, labels, at, columns=20, size=96):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sets", nargs="*", default=SETS, help=", ".join(SETS))
     parser.add_argument("--data", default=prepare.DATA)
     parser.add_argument("--detector", default=yunet.MODEL)
     parser.add_argument("--processes", type=int, default=2)
@@ -175,7 +177,7 @@ if __name__ == "__main__":
     parser.add_argument("--montage", action="store_true", help="write cache/landmarks_<set>.png")
     args = parser.parse_args()
     teacher_model()
-    for name in SETS:
+    for name in args.sets:
         tiles = prepare.load(name, args.data)["images"][: args.limit]
         jobs = [(tiles[i : i + 256], args.detector) for i in range(0, len(tiles), 256)]
         with multiprocessing.get_context("spawn").Pool(args.processes) as pool:

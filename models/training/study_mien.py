@@ -1,5 +1,6 @@
-"""What our net's design rests on: dense convolutions, no squeeze-excitation, two label sets, averaged weights.
+"""What our net's design rests on: dense convolutions, no squeeze-excitation, two label sets, averaged weights, teachers.
 
+    python teach.py study labels_a labels_b --wild                   # the teachers' answers
     python study_mien.py                                             # resumable, arm by arm
     python study_mien.py --images 640 --epochs 1 --seeds 1 --out /somewhere --runs /somewhere    # a dry run
 
@@ -27,6 +28,7 @@ from task_expression import SPLIT, Expression
 
 TASK, SIZE, RECIPE = mien_net.TASK, mien_net.SIZE, mien_net.RECIPE
 IMAGES, EPOCHS, SEEDS = 4000, 6, [1, 2, 3]
+TEACHER, WEIGHT = "study", 0.7  # whose answers, and their share of the loss
 AVERAGE = 0.99  # of the weights: a short schedule forgets faster than train.py's
 BASE = "dense 3x3, two heads, averaged weights: as it is"
 RAW = "the same, weights of the last step"
@@ -36,7 +38,10 @@ ARMS = {
     "squeeze-excitation after every module": {"squeeze": True},
     "FERPlus alone": {"heads": ["ferplus"]},
     "FER2013 alone": {"heads": ["fer2013"]},
+    "seven tenths of the loss from two teachers": {},
+    "the same, and as many wild faces, in half the epochs": {},
 }
+*_, TAUGHT, WILDER = ARMS
 
 
 class Squeeze(nn.Module):
@@ -86,6 +91,8 @@ class Objective(objective.Objective):
         self.heads = heads
 
     def loss(self, inputs, index, epoch):
+        if self.data.teacher is not None:
+            return super().loss(inputs, index, epoch)
         logits = Expression.predict(objective.on_cpu(self.net(inputs)))
         soft, hard = self.data.ferplus[index], self.data.fer2013[index]
         losses = {
@@ -101,12 +108,15 @@ def run(name, settings, seed, args):
     file = folder / "result.json"
     if file.exists():
         return json.loads(file.read_text())
+    epochs = str(max(1, args.epochs // 2) if name == WILDER else args.epochs)
     plan = ["study_mien", "--name", folder.name, "--runs", str(folder.parent), "--seed", str(seed)]
-    plan += ["--epochs", str(args.epochs), "--every", str(args.epochs), "--threads", str(args.threads)]
+    plan += ["--epochs", epochs, "--every", epochs, "--threads", str(args.threads)]
     plan += ["--ema", str(AVERAGE), *(["--bf16"] if args.bf16 else [])]
     for key, value in settings.items():
         plan += ["--set", f"{key}={json.dumps(value)}"]
     data, valid = Expression("train", SIZE, args.data, args.images), Expression("valid", SIZE, args.data)
+    if name in (TAUGHT, WILDER):
+        data.learn_from(TEACHER, WEIGHT, faces=name == WILDER)
     if train.train(train.parse(plan), data, valid) is None:
         sys.exit("Stopped; the same command goes on")
     state = torch.load(folder / "state.pt", weights_only=True)

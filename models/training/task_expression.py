@@ -37,6 +37,7 @@ class Expression:
         self.ferplus = torch.from_numpy(targets.soft(arrays["votes"][keep]))
         self.majority = torch.from_numpy(targets.majority(arrays["votes"][keep]))
         self.fer2013 = torch.from_numpy(arrays["fer2013"][keep])
+        self.unlabelled = torch.zeros(len(self), dtype=torch.bool)
 
     def __len__(self):
         return len(self.images)
@@ -52,22 +53,37 @@ class Expression:
         logits = outputs.mean((2, 3))
         soft, hard = self.ferplus[index], self.fer2013[index]
         ferplus = cross_entropy(logits[:, :SPLIT], soft, soft.sum(1) > 0)
-        fer2013 = F.cross_entropy(logits[:, SPLIT:], hard, ignore_index=-1)
+        single = F.cross_entropy(logits[:, SPLIT:], hard, ignore_index=-1, reduction="sum")
+        fer2013 = single / (hard >= 0).sum().clamp(min=1)
         if self.teacher is None:
             return ferplus + fer2013
         taught = self.teacher[index]
-        learned = cross_entropy(logits[:, :SPLIT], taught[:, :SPLIT], soft.sum(1) > 0)
-        learned = learned + cross_entropy(logits[:, SPLIT:], taught[:, SPLIT:], hard >= 0)
+        alone = self.unlabelled[index]
+        learned = cross_entropy(logits[:, :SPLIT], taught[:, :SPLIT], (soft.sum(1) > 0) | alone)
+        learned = learned + cross_entropy(logits[:, SPLIT:], taught[:, SPLIT:], (hard >= 0) | alone)
         return (1 - self.teacher_weight) * (ferplus + fer2013) + self.teacher_weight * learned
 
-    def learn_from(self, teacher, weight):
-        """Mix a teacher's answers (`teach.py`) into the labels: `weight` of the loss is the teacher's."""
+    def learn_from(self, teacher, weight, faces=True):
+        """Mix a teacher's answers (`teach.py`) into the labels: `weight` of the loss is the teacher's.
+
+        With `faces`, those that only the teacher has answered on join the training images, as many as these at most.
+        """
         path = teacher_file(teacher)
         if not path.exists():
             raise FileNotFoundError(f"Cannot find {path}: write it with teach.py {teacher} <models>")
         with np.load(path) as stored:
-            self.teacher = torch.from_numpy(stored["answers"][: len(self)])
-        self.teacher_weight = weight
+            self.teacher, self.teacher_weight = torch.from_numpy(stored["answers"][: len(self)]), weight
+            if faces and "faces" in stored:
+                self.add(*(torch.from_numpy(stored[key][: len(self)]) for key in ("faces", "face_answers")))
+
+    def add(self, faces, answers):
+        """Append faces `[N, H, W]` that have no labels, only a teacher's answers `[N, 15]`."""
+        n = len(faces)
+        none = torch.full((n,), -1)
+        self.images, self.teacher = torch.cat([self.images, faces]), torch.cat([self.teacher, answers])
+        self.ferplus = torch.cat([self.ferplus, self.ferplus.new_zeros(n, SPLIT)])
+        self.majority, self.fer2013 = torch.cat([self.majority, none]), torch.cat([self.fer2013, none])
+        self.unlabelled = torch.cat([self.unlabelled, torch.ones(n, dtype=torch.bool)])
 
     def learn_from_tutors(self, weight):
         """Mix answers into the labels that are put into `teacher`, by index, before each step's loss (`tutors.py`)."""

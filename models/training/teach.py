@@ -2,6 +2,7 @@
 
     python teach.py mine expression_mien expression_mini_xception   # -> cache/teacher_mine.npz
     python teach.py ours labels_a labels_b                          # runs, or networks kept, will do
+    python teach.py wilder labels_a labels_b --wild                 # and on faces without labels (wild.py)
     python train.py mien_net --teacher mine
 
 Each teacher sees every tile as it is, a tenth nearer and a tenth farther, and each of these mirrored; the mean of all
@@ -18,31 +19,45 @@ import augment
 import prepare
 import task_expression
 import teachers
+import wild
 
 
 def answers(logits, size, tiles):
     """Probabilities `[N, 15]` of one model, averaged over all views of each tile."""
     images = augment.plain(tiles, size)
-    given = [task_expression.probabilities(logits(augment.view(images, *view))) for view in augment.VIEWS]
+    given = [task_expression.probabilities(logits(augment.view(images, *view)).float()) for view in augment.VIEWS]
     return sum(given) / len(given)
 
 
-def teach(name, names, data=prepare.DATA, limit=None):
-    """Write the mean answers of the teachers `names` on the training split; prints their accuracy on valid first, then on it."""
+def teach(name, names, data=prepare.DATA, limit=None, faces=None):
+    """Write the mean answers of the teachers `names` on the training split, and on other `faces` `[N, 48, 48]` where given.
+
+    Prints their accuracy on valid first, then on the training split.
+    """
     models = [teachers.answers(name) for name in names]
+
+    def mean(tiles):
+        return (sum(answers(*one, tiles) for one in models) / len(models)).numpy()
+
     for split in ("valid", "train"):
         task = task_expression.Expression(split, 48, data, limit)
-        given = sum(answers(*one, task.images) for one in models) / len(models)
-        print({key: round(value, 4) for key, value in task.metrics(given).items()}, flush=True)
-    np.savez(task_expression.teacher_file(name), answers=given.numpy(), teachers=np.array(names))
+        given = mean(task.images)
+        figures = task.metrics(torch.from_numpy(given))
+        print({key: round(value, 4) for key, value in figures.items()}, flush=True)
+    more = {} if faces is None else {"faces": faces, "face_answers": mean(torch.from_numpy(faces))}
+    np.savez(task_expression.teacher_file(name), answers=given, teachers=np.array(names), **more)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name", help="what train.py --teacher calls them")
     parser.add_argument("teachers", nargs="+", help="runs, networks in teachers/ or exported models")
+    parser.add_argument("--wild", action="store_true", help="answer on the faces of wild.py too, for train.py to add")
+    parser.add_argument("--bf16", action="store_true", help="as train.py's: half of the time, rounded answers")
     parser.add_argument("--data", type=Path, default=prepare.DATA)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    teach(args.name, args.teachers, args.data)
+    faces = wild.tiles(args.data) if args.wild else None
+    with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
+        teach(args.name, args.teachers, args.data, faces=faces)

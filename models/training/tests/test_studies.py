@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,6 +11,7 @@ import conditions
 import study_mien
 import study_patt_lite
 import tables
+import task_expression
 
 
 def arm(attention):
@@ -160,11 +162,15 @@ def test_our_nets_study_runs_whole_and_goes_on_where_it_stopped(trainer, tmp_pat
     monkeypatch.setattr(study_mien, "RECIPE", {**study_mien.RECIPE, "batch": 8})
     options = ["--images", "24", "--epochs", "1", "--seeds", "1", "2", "--out", str(tmp_path), "--runs", str(tmp_path)]
     args = study_mien.parse(options)
+    with pytest.raises(FileNotFoundError, match="teach.py study"):
+        study_mien.main(args)
+    faces, answers = np.zeros((40, 48, 48), np.uint8), np.full((40, 15), 1 / 8, np.float32)
+    np.savez(task_expression.teacher_file(study_mien.TEACHER), answers=answers[:24], faces=faces, face_answers=answers)
     study_mien.main(args)
     text = (tmp_path / "mien.json").read_text()
     report = json.loads(text)
     assert [row["arm"] for row in report["rows"]] == [study_mien.BASE, study_mien.RAW, *list(study_mien.ARMS)[1:]]
-    assert len(report["rows"][0]["ferplus"]["values"]) == 2 and "fer2013" not in report["rows"][-2]
+    assert len(report["rows"][0]["ferplus"]["values"]) == 2 and "fer2013" not in report["rows"][4]
     assert study_mien.IMAGES == 4000 and " 24 training images" in tables.section("mien", report).replace(";", "")
     monkeypatch.setattr(study_mien.train, "train", None)  # every arm is there: nothing is trained again
     study_mien.main(args)
@@ -173,6 +179,7 @@ def test_our_nets_study_runs_whole_and_goes_on_where_it_stopped(trainer, tmp_pat
 
 def test_an_arm_that_learns_one_label_set_leaves_the_other_head_alone():
     net, data = torch.nn.Conv2d(1, 15, 1), study_mien.Expression.__new__(study_mien.Expression)
+    data.teacher = None
     data.ferplus, data.fer2013 = torch.eye(8)[[1, 2]], torch.tensor([3, -1])
     for heads, still in ((["ferplus"], slice(8, 15)), (["fer2013"], slice(0, 8))):
         net.zero_grad()

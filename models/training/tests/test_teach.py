@@ -57,6 +57,34 @@ def test_teacher_takes_its_share_of_the_loss(trainer, tmp_path):
     assert abs(task.loss(outputs, index).item() - alone) > 0.01
 
 
+def test_faces_without_labels_join_the_training_images_and_are_learnt_from_their_teacher_alone(trainer):
+    task = task_expression.Expression("train", 48)
+    n, tiles = len(task), task.images
+    answers = np.full((n, 15), 1 / 8, dtype=np.float32)
+    faces, said = np.full((2, 48, 48), 7, np.uint8), np.zeros((2, 15), np.float32)
+    said[:, [2, 10]] = 1
+    np.savez(task_expression.teacher_file("wilder"), answers=answers, faces=faces, face_answers=said)
+    task.learn_from("wilder", 1.0, faces=False)
+    assert len(task) == n
+    task.learn_from("wilder", 0.5)
+    assert len(task) == n + 2 and torch.equal(task.images[:n], tiles) and (task.images[n:] == 7).all()
+    logits = torch.zeros(2, 15, 1, 1)
+    task.teacher_weight, index = 1.0, torch.tensor([n, n + 1])
+    assert task.loss(logits, index).item() == pytest.approx(np.log(8) + np.log(7))
+    logits[:, [2, 10]] = 9
+    assert task.loss(logits, index).item() < 0.01
+    assert task.batch(index, augment.generator(1)).shape == (2, 1, 48, 48)
+
+
+def test_teachers_answer_on_faces_without_labels(trainer):
+    faces = np.random.default_rng(1).integers(0, 256, (5, 48, 48), np.uint8)
+    teach.teach("wilder", ["expression_mien"], faces=faces)
+    with np.load(task_expression.teacher_file("wilder")) as stored:
+        expected = teach.answers(*teachers.answers("expression_mien"), torch.from_numpy(faces))
+        np.testing.assert_allclose(stored["face_answers"], expected, atol=1e-6)
+        assert np.array_equal(stored["faces"], faces) and len(stored["answers"]) == 24
+
+
 def test_training_reads_the_teacher_it_is_told(trainer):
     answers = np.full((24, 15), 1 / 8, dtype=np.float32)
     np.savez(task_expression.teacher_file("even"), answers=answers)
