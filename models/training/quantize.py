@@ -68,11 +68,16 @@ def to_int8(source, target, tiles):
     )
 
 
-def wasm_ratio(source, target, side):
-    """int8's time over float's in onnxruntime-web, one thread, for one face."""
-    command = ["deno", "run", "--allow-all", str(TIMER), f"--side={side}", str(source), str(target)]
+def wasm_ms(files, side):
+    """Milliseconds of each graph for one face in onnxruntime-web, one thread; the graphs take turns."""
+    command = ["deno", "run", "--allow-all", str(TIMER), f"--side={side}", *map(str, files)]
     answer = subprocess.run(command, check=True, capture_output=True, text=True, cwd=manifest.MODELS.parent)
-    before, after = (row["ms"] for row in json.loads(answer.stdout))
+    return [row["ms"] for row in json.loads(answer.stdout)]
+
+
+def wasm_ratio(source, target, side):
+    """int8's time over float's."""
+    before, after = wasm_ms([source, target], side)
     return round(after / before, 3)
 
 

@@ -1,6 +1,6 @@
 """What our net's design rests on: dense convolutions, no squeeze-excitation, two label sets, averaged weights, teachers.
 
-    python teach.py study labels_a labels_b --wild                   # the teachers' answers
+    python teach.py wilder labels_a labels_b mien_before --wild --bf16   # the teachers' answers
     python study_mien.py                                             # resumable, arm by arm
     python study_mien.py --images 640 --epochs 1 --seeds 1 --out /somewhere --runs /somewhere    # a dry run
 
@@ -12,14 +12,17 @@ file too, since `train.py` builds the arms from it.
 import argparse
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 import torch
 from torch import nn
 
+import export
 import mien_net
 import objective
 import prepare
+import quantize
 import study
 import task_expression
 import train
@@ -28,7 +31,7 @@ from task_expression import SPLIT, Expression
 
 TASK, SIZE, RECIPE = mien_net.TASK, mien_net.SIZE, mien_net.RECIPE
 IMAGES, EPOCHS, SEEDS = 4000, 6, [1, 2, 3]
-TEACHER, WEIGHT = "study", 0.7  # whose answers, and their share of the loss
+TEACHER, WEIGHT = "wilder", 0.7  # whose answers, and their share of the loss
 AVERAGE = 0.99  # of the weights: a short schedule forgets faster than train.py's
 BASE = "dense 3x3, two heads, averaged weights: as it is"
 RAW = "the same, weights of the last step"
@@ -38,7 +41,7 @@ ARMS = {
     "squeeze-excitation after every module": {"squeeze": True},
     "FERPlus alone": {"heads": ["ferplus"]},
     "FER2013 alone": {"heads": ["fer2013"]},
-    "seven tenths of the loss from two teachers": {},
+    "seven tenths of the loss from three teachers": {},
     "the same, and as many wild faces, in half the epochs": {},
 }
 *_, TAUGHT, WILDER = ARMS
@@ -102,14 +105,18 @@ class Objective(objective.Objective):
         return sum(losses[head] for head in self.heads)
 
 
+def folder(name, seed, args):
+    return args.runs / "study_mien" / f"{list(ARMS).index(name)}_seed{seed}"
+
+
 def run(name, settings, seed, args):
     """Accuracy by head of one arm, of the averaged weights and of the last step's; trained now or before."""
-    folder = args.runs / "study_mien" / f"{list(ARMS).index(name)}_seed{seed}"
-    file = folder / "result.json"
+    place = folder(name, seed, args)
+    file = place / "result.json"
     if file.exists():
         return json.loads(file.read_text())
     epochs = str(max(1, args.epochs // 2) if name == WILDER else args.epochs)
-    plan = ["study_mien", "--name", folder.name, "--runs", str(folder.parent), "--seed", str(seed)]
+    plan = ["study_mien", "--name", place.name, "--runs", str(place.parent), "--seed", str(seed)]
     plan += ["--epochs", epochs, "--every", epochs, "--threads", str(args.threads)]
     plan += ["--ema", str(AVERAGE), *(["--bf16"] if args.bf16 else [])]
     for key, value in settings.items():
@@ -119,7 +126,7 @@ def run(name, settings, seed, args):
         data.learn_from(TEACHER, WEIGHT, faces=name == WILDER)
     if train.train(train.parse(plan), data, valid) is None:
         sys.exit("Stopped; the same command goes on")
-    state = torch.load(folder / "state.pt", weights_only=True)
+    state = torch.load(place / "state.pt", weights_only=True)
     net = train.build(sys.modules[__name__], settings)
     result = {}
     for part in ("ema", "net"):
@@ -127,6 +134,27 @@ def run(name, settings, seed, args):
         result[part] = valid.metrics(train.predict(net, valid))
     file.write_text(json.dumps(result))
     return result
+
+
+def times(args):
+    """Time in WASM of every architecture, float and int8, in shares of the first one's in float; by arm."""
+    nets = {}
+    for name, settings in ARMS.items():
+        if not nets or {"separable", "squeeze"} & set(settings):
+            state = torch.load(folder(name, args.seeds[0], args) / "state.pt", weights_only=True)
+            nets[name] = train.build(sys.modules[__name__], settings)
+            nets[name].load_state_dict(state["ema"])
+    image = {"task": TASK, "inputs": [{"name": "image", "shape": [1, 1, SIZE, SIZE]}]}
+    with tempfile.TemporaryDirectory() as place:
+        files = []
+        for at, net in enumerate(nets.values()):
+            plain, small = (Path(place) / f"{at}_{precision}.onnx" for precision in ("fp32", "int8"))
+            export.export(net, Expression.HEADS, SIZE, plain)
+            quantize.to_int8(plain, small, quantize.Tiles(image, args.data, 64))
+            files += [plain, small]
+        taken = quantize.wasm_ms(files, SIZE)
+    shares = [round(each / taken[0], 3) for each in taken]
+    return {name: {"fp32": shares[2 * at], "int8": shares[2 * at + 1]} for at, name in enumerate(nets)}
 
 
 def main(args):
@@ -138,6 +166,10 @@ def main(args):
         for title, part in parts.items():
             rows.append({"arm": title, **{head: study.summary([r[part][head] for r in results]) for head in heads}})
             print(rows[-1], flush=True)
+    taken = times(args)
+    for row in rows:
+        if row["arm"] in taken:
+            row["time"] = taken[row["arm"]]
     valid = Expression("valid", SIZE, args.data)
     report = {
         "command": f"python models/training/study_mien.py{' --bf16' if args.bf16 else ''}",

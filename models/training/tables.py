@@ -39,9 +39,15 @@ def leak(report):
 
 
 def arms(report):
+    """Accuracy by head, and where it was taken the time in WASM, in shares of the first arm's in float."""
     heads = [key for key in HEADS if key in report["rows"][0]]
     rows = [[row["arm"], *(share(row[key]) if key in row else "" for key in heads)] for row in report["rows"]]
-    return table(["", *(HEADS[key] for key in heads)], rows)
+    columns = ["", *(HEADS[key] for key in heads)]
+    if any("time" in row for row in report["rows"]):
+        columns.append("time in float, in int8")
+        for cells, row in zip(rows, report["rows"]):
+            cells.append("{fp32:.2f}, {int8:.2f}".format(**row["time"]) if "time" in row else "")
+    return table(columns, rows)
 
 
 def conditions(reports):

@@ -162,15 +162,22 @@ def test_our_nets_study_runs_whole_and_goes_on_where_it_stopped(trainer, tmp_pat
     monkeypatch.setattr(study_mien, "RECIPE", {**study_mien.RECIPE, "batch": 8})
     options = ["--images", "24", "--epochs", "1", "--seeds", "1", "2", "--out", str(tmp_path), "--runs", str(tmp_path)]
     args = study_mien.parse(options)
-    with pytest.raises(FileNotFoundError, match="teach.py study"):
+    with pytest.raises(FileNotFoundError, match="teach.py wilder"):
         study_mien.main(args)
     faces, answers = np.zeros((40, 48, 48), np.uint8), np.full((40, 15), 1 / 8, np.float32)
     np.savez(task_expression.teacher_file(study_mien.TEACHER), answers=answers[:24], faces=faces, face_answers=answers)
+    monkeypatch.setattr(
+        study_mien.quantize, "wasm_ms", lambda files, side: [4.0, 2.0, 3.0, 6.0, 5.0, 4.0][: len(files)]
+    )
     study_mien.main(args)
     text = (tmp_path / "mien.json").read_text()
     report = json.loads(text)
     assert [row["arm"] for row in report["rows"]] == [study_mien.BASE, study_mien.RAW, *list(study_mien.ARMS)[1:]]
     assert len(report["rows"][0]["ferplus"]["values"]) == 2 and "fer2013" not in report["rows"][4]
+    assert [row["arm"] for row in report["rows"] if "time" in row] == list(study_mien.ARMS)[:3]
+    assert report["rows"][2]["time"] == {"fp32": 0.75, "int8": 1.5} and "| 0.75, 1.50 |" in tables.section(
+        "mien", report
+    )
     assert study_mien.IMAGES == 4000 and " 24 training images" in tables.section("mien", report).replace(";", "")
     monkeypatch.setattr(study_mien.train, "train", None)  # every arm is there: nothing is trained again
     study_mien.main(args)
