@@ -33,6 +33,7 @@ import prepare
 import task_expression
 import train
 import weights
+import wild
 
 TOLERANCE = 1e-4
 
@@ -161,9 +162,18 @@ def entry(name, net, module, model, file, state):
         "variants": [],
         "metrics": [],
         "license": "MIT",
-        "dataLicense": task.DATA_LICENSE,
+        "dataLicense": terms(task, config),
         "source": source(config, state["step"]),
     }
+
+
+def terms(task, config):
+    """The terms of the data that weights were trained on: the task's, and the web faces' where a teacher answered on them."""
+    if config.get("teacher"):
+        with np.load(task_expression.teacher_file(config["teacher"])) as stored:
+            if "faces" in stored:
+                return f"{task.DATA_LICENSE}; {wild.DATA_LICENSE}"
+    return task.DATA_LICENSE
 
 
 def source(config, steps):

@@ -1,6 +1,7 @@
 """The mean of several runs' averaged weights as a run of its own (Wortsman et al. 2022, "Model soups").
 
     python soup.py tutored_last tutored_self --name soup    # -> runs/soup/state.pt, for evaluate.py and export.py
+    python soup.py steady mien_tutored --name soup          # a network kept in teachers/ may be among them, but not first
 
 The runs are of one network and went on from the same weights: a mean of weights that lie further apart answers like none of
 them.
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import torch
 
+import teachers
 import train
+import weights
 
 
 def mean(states):
@@ -24,16 +27,18 @@ def mean(states):
 
 
 def soup(names, name, runs=train.RUNS):
-    states = [torch.load(runs / one / "state.pt", weights_only=True, map_location="cpu") for one in names]
-    weights = mean([state["ema"] for state in states])
+    files = [runs / one / "state.pt" for one in names]
+    kept = [teachers.FOLDER / f"{one}.safetensors" for one in names]
+    first = torch.load(files[0], weights_only=True, map_location="cpu")
+    stirred = mean([weights.load(run if run.exists() else other) for run, other in zip(files, kept, strict=True)])
     (runs / name).mkdir(exist_ok=True)
-    config = states[0]["config"] | {"soup": names[1:]}
-    train.save(runs / name / "state.pt", {"ema": weights, "net": weights, "step": states[0]["step"], "config": config})
+    config = first["config"] | {"soup": names[1:]}
+    train.save(runs / name / "state.pt", {"ema": stirred, "net": stirred, "step": first["step"], "config": config})
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="+", metavar="run")
+    parser.add_argument("names", nargs="+", metavar="run", help="the first tells the settings")
     parser.add_argument("--name", required=True)
     parser.add_argument("--runs", type=Path, default=train.RUNS)
     args = parser.parse_args()

@@ -9,6 +9,7 @@ import align
 import label_landmarks
 import prepare
 
+DATA_LICENSE = "wild: muxspace/facial_expressions, Apache-2.0"
 SIZE = 48  # of FER2013's tiles, beside which they stand
 
 

@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+import align
 import augment
 import evaluate
+import export
 import soup
 import task_expression
 import teach
 import teachers
 import tutors
+import wild
 
 
 def test_answers_are_the_mean_over_a_tile_nearer_and_farther_and_their_mirror_images():
@@ -76,6 +79,25 @@ def test_faces_without_labels_join_the_training_images_and_are_learnt_from_their
     assert task.batch(index, augment.generator(1)).shape == (2, 1, 48, 48)
 
 
+def test_wild_faces_are_those_with_trusted_points_laid_on_the_template(trainer, tmp_path):
+    across = np.broadcast_to(np.arange(96, dtype=np.uint8)[None, None, :, None], (3, 96, 96, 3))
+    np.savez(tmp_path / "wild.npz", images=across, expression=np.array(["neutral"] * 3))
+    points = np.array(list(align.template().values()), dtype=np.float32)
+    laid = np.stack([points, points, points / 2 + 0.25])  # the last: a face half as large in the middle
+    np.savez(tmp_path / "landmarks_wild.npz", points=laid, keep=np.array([True, False, True]))
+    whole, half = wild.tiles().astype(int)
+    assert np.abs(whole[24] - (2 * np.arange(48) + 0.5)).max() <= 1, "one output pixel for two of the picture"
+    assert np.abs(half[24] - (24 + np.arange(48))).max() <= 1
+
+
+def test_the_terms_of_wild_faces_go_with_the_weights_that_learnt_from_them(trainer):
+    task, answers = task_expression.Expression, np.zeros((24, 15), np.float32)
+    np.savez(task_expression.teacher_file("plain"), answers=answers)
+    np.savez(task_expression.teacher_file("wilder"), answers=answers, faces=np.zeros((2, 48, 48), np.uint8))
+    assert export.terms(task, {}) == export.terms(task, {"teacher": "plain"}) == task.DATA_LICENSE
+    assert export.terms(task, {"teacher": "wilder"}) == f"{task.DATA_LICENSE}; {wild.DATA_LICENSE}"
+
+
 def test_teachers_answer_on_faces_without_labels(trainer):
     faces = np.random.default_rng(1).integers(0, 256, (5, 48, 48), np.uint8)
     teach.teach("wilder", ["expression_mien"], faces=faces)
@@ -134,7 +156,7 @@ def test_training_asks_its_tutors_and_resumes_with_them(trainer, stopped_at_five
     assert all(torch.equal(value, resumed["net"][key]) for key, value in unbroken["net"].items())
 
 
-def test_a_soup_is_the_mean_of_its_runs(trainer, tmp_path):
+def test_a_soup_is_the_mean_of_its_runs_and_of_networks_kept(trainer, tmp_path, monkeypatch):
     names = ["first", "other"]
     states = [trainer("mien_net", name, "--epochs", "1", "--seed", str(seed)) for seed, name in enumerate(names)]
     soup.soup(names, "both", tmp_path)
@@ -142,3 +164,9 @@ def test_a_soup_is_the_mean_of_its_runs(trainer, tmp_path):
     key = "head.weight"
     torch.testing.assert_close(net.state_dict()[key], (states[0]["ema"][key] + states[1]["ema"][key]) / 2)
     assert state["config"]["soup"] == ["other"] and state["step"] == states[0]["step"]
+    monkeypatch.setattr(teachers, "FOLDER", tmp_path / "teachers")
+    teachers.keep("other", tmp_path, teachers.FOLDER)
+    (tmp_path / "other").rename(tmp_path / "gone")
+    soup.soup(names, "again", tmp_path)
+    again, _, _ = evaluate.load_run(tmp_path / "again")
+    torch.testing.assert_close(again.state_dict()[key], net.state_dict()[key], rtol=1e-3, atol=1e-4)
