@@ -80,14 +80,12 @@ async function* oneConnection(
   const { timeoutMs = settings.timeoutMs } = request;
   const socket = await connect(settings, request);
   const waiting: PromiseWithResolvers<Answer>[] = [];
-  let broken = false;
   const lost = new ConnectionError(
     "connection_failed",
     "The stream's connection was lost",
   );
   socket.onmessage = ({ data }) => waiting.shift()?.resolve(JSON.parse(data));
   socket.onclose = () => {
-    broken = true;
     for (const { reject } of waiting.splice(0)) reject(lost);
   };
 
@@ -98,7 +96,7 @@ async function* oneConnection(
       const { done, value } = await frames.next();
       if (done) return undefined;
       const bytes = await (await toUpload(value, maxSide)).arrayBuffer();
-      if (broken) throw lost;
+      if (socket.readyState !== socket.OPEN) throw lost; // closed while the frame came
       const answer = Promise.withResolvers<Answer>();
       waiting.push(answer);
       socket.send(bytes);

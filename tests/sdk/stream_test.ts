@@ -75,6 +75,29 @@ Deno.test("stream() takes no more pictures than are answered and asked for", asy
   assert.ok(taken <= seen + 2, `${taken} taken, ${seen} seen`);
 });
 
+Deno.test("stream() sends nothing more once it was ended, though a picture was on its way", async () => {
+  await using server = serve();
+  const late: number[] = [];
+  class Watched extends WebSocket {
+    override send(data: Parameters<WebSocket["send"]>[0]): void {
+      if (this.readyState !== this.OPEN) late.push(this.readyState);
+      super.send(data);
+    }
+  }
+  const gate = Promise.withResolvers<void>();
+  async function* slow() {
+    yield FRAME;
+    await gate.promise;
+    yield FRAME;
+  }
+  const answers = clientOf(server).stream(slow(), { WebSocket: Watched });
+  await answers.next();
+  await answers.return();
+  gate.resolve();
+  await new Promise((done) => setTimeout(done, 50));
+  assert.deepEqual(late, []);
+});
+
 Deno.test("stream() sends its key, whatever letters it has, and says why it is refused without", async () => {
   const key = "ключ/+ 1";
   const digest = await crypto.subtle.digest(
