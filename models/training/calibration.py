@@ -1,5 +1,7 @@
 """Calibration of scores: one temperature, its error, and split-conformal label sets.
 
+What is served is fitted on all of valid. Its figures come from halves of it: fitted on one, measured on the other.
+
 Logits are `[N, K]`, labels `[N]` class indices, probabilities `[N, K]`. The temperature is Guo et al. 2017
 (arXiv 1706.04599); the sets are LAC, the least ambiguous classifier of Sadinle et al. 2019 (arXiv 1609.00451).
 """
@@ -11,8 +13,7 @@ import torch.nn.functional as F
 
 COVERAGES = [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.99]
 REPORTED = [0.8, 0.9, 0.95]
-SEED = 1
-REPEATS = 20
+HALVINGS = 10  # seeds 1 and up, each both ways
 
 
 def halves(labels, seed):
@@ -85,37 +86,48 @@ def measure(logits, labels, temperature, thresholds):
 
 
 def calibrate(logits, labels):
-    """A manifest entry's `calibration`: fitted on one half, measured on the other.
+    """A manifest entry's `calibration`: temperature and thresholds, and what such a fit holds on faces it has not seen.
 
-    One halving is luck by a point or two, so `repeated` tells mean and deviation over further ones.
+    One half measured by the other is luck by a point or two, so `measured` tells mean and deviation over many halvings,
+    each both ways.
     """
     logits = logits.double()
-    fitted, held = halves(labels, SEED)
-    temperature, thresholds = fit(logits[fitted], labels[fitted])
-    measured = measure(logits[held], labels[held], temperature, thresholds)
-    others = []
-    for seed in range(SEED + 1, SEED + 1 + REPEATS):
-        a, b = halves(labels, seed)
-        others.append(measure(logits[b], labels[b], *fit(logits[a], labels[a])))
-    errors = torch.tensor([o["ece"] for o in others])
-    coverage = torch.tensor([[row["coverage"] for row in o["conformal"]] for o in others])
-    for row, mean, deviation in zip(measured["conformal"], coverage.mean(0).tolist(), coverage.std(0).tolist()):
-        row["repeated"] = [mean, deviation]
+    temperature, thresholds = fit(logits, labels)
+    cut = [halves(labels, seed) for seed in range(1, HALVINGS + 1)]
+    rounds = [
+        measure(logits[held], labels[held], *fit(logits[fitted], labels[fitted]))
+        for a, b in cut
+        for fitted, held in ((a, b), (b, a))
+    ]
+    each = lambda values: torch.tensor(list(values), dtype=torch.float64)
+    errors = each(one["ece"] for one in rounds)
+    conformal = []
+    for rows in zip(*(one["conformal"] for one in rounds)):
+        held = each(row["coverage"] for row in rows)
+        sizes, empty = (each(row[key] for row in rows).mean().item() for key in ("meanSetSize", "empty"))
+        spread = {"coverage": held.mean().item(), "deviation": held.std().item()}
+        conformal.append({"asked": rows[0]["asked"], **spread, "meanSetSize": sizes, "empty": empty})
     return {
         "temperature": temperature,
         "conformal": {"method": "lac", "thresholds": thresholds},
         "measured": rounded(
             {
-                "fittedOn": len(fitted),
-                "n": len(held),
-                "repeats": REPEATS,
-                "eceUncalibrated": ece(logits[held].softmax(1), labels[held]),
-                "ece": measured["ece"],
-                "eceRepeated": [errors.mean().item(), errors.std().item()],
-                "conformal": measured["conformal"],
+                "n": len(labels),
+                "halvings": HALVINGS,
+                "eceUncalibrated": ece(logits.softmax(1), labels),
+                "ece": errors.mean().item(),
+                "eceDeviation": errors.std().item(),
+                "conformal": conformal,
             }
         ),
     }
+
+
+def served(logits, task):
+    """Logits and labels of the head that is served, of the images that have a label; for `calibrate`."""
+    _, labels, truth = next(iter(task.HEADS.values()))
+    truth = getattr(task, truth)
+    return logits[truth >= 0, : len(labels)], truth[truth >= 0]
 
 
 def rounded(value):

@@ -75,11 +75,9 @@ def groups(block):
 def conformal(measured):
     rows = []
     for row in measured["conformal"]:
-        mean, deviation = row["repeated"]
-        repeated = f"{percent(mean)} ± {100 * deviation:.1f}"
-        size = f"{row['meanSetSize']:.2f}"
-        rows.append([percent(row["asked"]), percent(row["coverage"]), repeated, size, percent(row["empty"])])
-    return table(["asked", "held", f"over {measured['repeats']} halvings", "mean set size", "empty sets"], rows)
+        held = f"{percent(row['coverage'])} ± {100 * row['deviation']:.1f}"
+        rows.append([percent(row["asked"]), held, f"{row['meanSetSize']:.2f}", percent(row["empty"])])
+    return table(["asked", "held", "mean set size", "empty sets"], rows)
 
 
 def heatmaps(checks):
@@ -163,12 +161,10 @@ def card(name):
         confusion=confusion(served),
         confusion_benchmark=confusion(second),
         temperature=entry["calibration"]["temperature"],
-        fitted=f"{measured['fittedOn']:,}",
-        held=f"{measured['n']:,}",
-        repeats=measured["repeats"],
+        labelled=f"{measured['n']:,}",
+        halvings=measured["halvings"],
         ece_before=f"{measured['eceUncalibrated']:.3f}",
-        ece_after=f"{measured['ece']:.3f}",
-        ece_repeated="{:.3f} ± {:.3f}".format(*measured["eceRepeated"]),
+        ece_after=f"{measured['ece']:.3f} ± {measured['eceDeviation']:.3f}",
         conformal=conformal(measured),
         conditions=hard(name),
         **(system(name, entry["cues"]) if "cues" in entry else {}),

@@ -217,9 +217,7 @@ def main(args):
         weights.save(state["ema"], module.__name__, folder / weights.NAME, settings)
         item["weights"] = manifest.file_facts(folder / weights.NAME)
     logits, task = evaluate.graph_logits(item, args.data)
-    _, labels, truth = heads["logits"]
-    truth = getattr(task, truth)
-    item["calibration"] = calibration.calibrate(logits[truth >= 0, : len(labels)], truth[truth >= 0])
+    item["calibration"] = calibration.calibrate(*calibration.served(logits, task))
     if args.half:
         temperature, size = item["calibration"]["temperature"], {"fp32": model.ByteSize(), "fp16": item["bytes"]}
         command = f"python models/training/export.py {args.run} --name {args.name} --half"

@@ -115,10 +115,8 @@ def main(args):
         if reasons:
             raise SystemExit(f"{args.model} stays in float: {'; '.join(reasons)}")
         source.write_bytes(target.read_bytes())
-    _, labels, truth = task.HEADS["logits"]
-    truth = getattr(task, truth)
     entry |= manifest.file_facts(source) | {"precision": "int8", "quantization": report}
-    entry["calibration"] = calibration.calibrate(after[truth >= 0, : len(labels)], truth[truth >= 0])
+    entry["calibration"] = calibration.calibrate(*calibration.served(after, task))
     goldens.model(entry)
     manifest.update(entry)
 

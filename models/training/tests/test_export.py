@@ -103,6 +103,15 @@ def test_committed_cards_are_what_the_figures_give(name):
     assert (manifest.MODELS / name / "README.md").read_text() == card.card(name)
 
 
+@pytest.mark.parametrize(
+    "item", [i for i in manifest.read() if "measured" in i.get("calibration", {})], ids=lambda i: i["name"]
+)
+def test_scores_and_label_sets_mean_what_they_say(item):
+    measured = item["calibration"]["measured"]
+    assert measured["ece"] <= 0.03
+    assert all(abs(row["coverage"] - row["asked"]) <= 0.02 for row in measured["conformal"])
+
+
 def test_similarity_recovers_scale_rotation_and_shift():
     points = np.random.default_rng(1).uniform(0, 64, (5, 2))
     wanted = np.array([[1.2, -0.7, 5.0], [0.7, 1.2, -3.0]])

@@ -143,7 +143,7 @@ def test_from_training_to_card(data, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate, "plot", lambda report, title, file: None)
     plain = lambda tiles, template, size: (torch.rand(len(tiles) - 1, 1, size, size), torch.arange(len(tiles)) > 0)
     monkeypatch.setattr(measure_template, "aligned", plain)
-    monkeypatch.setattr(calibration, "REPEATS", 2)
+    monkeypatch.setattr(calibration, "HALVINGS", 2)
     plan = ["--epochs", "1", "--batch", "32", "--threads", "1", "--limit", "64"]
     train.train(train.parse(["mini_xception_gender", "--runs", str(tmp_path), *plan]))
     name = "gender_mini_xception"

@@ -52,8 +52,25 @@ def test_coverage_holds_on_faces_not_fitted():
     assert result["measured"]["ece"] < 0.03 < result["measured"]["eceUncalibrated"]
     for row in result["measured"]["conformal"]:
         assert row["coverage"] == pytest.approx(row["asked"], abs=0.02)
-    thresholds = list(result["conformal"]["thresholds"].values())
-    assert thresholds == sorted(thresholds)
+        assert 0 < row["deviation"] < 0.02
+    thresholds = result["conformal"]["thresholds"]
+    assert list(thresholds.values()) == sorted(thresholds.values())
+    assert (result["temperature"], thresholds) == calibration.fit(
+        (logits * 1.7).double(), labels
+    )  # served: all of them
+
+
+def test_calibration_is_never_measured_on_what_it_was_fitted_on(monkeypatch):
+    fitted, rounds = [], []
+    logits, labels = torch.arange(60.0)[:, None].expand(60, 3), torch.arange(60) % 3
+    numbers = lambda rows: set(rows[:, 0].int().tolist())
+    real = calibration.fit
+    monkeypatch.setattr(calibration, "fit", lambda x, y: fitted.append(numbers(x)) or real(x, y))
+    measured = {"ece": 0.0, "conformal": [{"asked": 0.9, "coverage": 0.9, "meanSetSize": 1.0, "empty": 0.0}]}
+    monkeypatch.setattr(calibration, "measure", lambda x, *_: rounds.append((fitted[-1], numbers(x))) or measured)
+    calibration.calibrate(logits, labels)
+    assert len(rounds) == 2 * calibration.HALVINGS
+    assert all(a | b == set(range(60)) and not a & b for a, b in rounds)
 
 
 def test_figures_by_hand():
