@@ -68,13 +68,10 @@ class Expression:
 
         With `faces`, those that only the teacher has answered on join the training images, as many as these at most.
         """
-        path = teacher_file(teacher)
-        if not path.exists():
-            raise FileNotFoundError(f"Cannot find {path}: write it with teach.py {teacher} <models>")
-        with np.load(path) as stored:
-            self.teacher, self.teacher_weight = torch.from_numpy(stored["answers"][: len(self)]), weight
-            if faces and "faces" in stored:
-                self.add(*(torch.from_numpy(stored[key][: len(self)]) for key in ("faces", "face_answers")))
+        stored = taught(teacher, CLASSES)
+        self.teacher, self.teacher_weight = stored["answers"][: len(self)], weight
+        if faces and "faces" in stored:
+            self.add(stored["faces"][: len(self)], stored["face_answers"][: len(self)])
 
     def add(self, faces, answers):
         """Append faces `[N, H, W]` that have no labels, only a teacher's answers `[N, 15]`."""
@@ -100,10 +97,31 @@ class Expression:
     def predict(outputs):
         return outputs.mean((2, 3))
 
+    @staticmethod
+    def probabilities(logits):
+        return probabilities(logits)
+
 
 def teacher_file(name):
-    """Where `teach.py` keeps what models answer on the training split, `[N, 15]`."""
+    """Where `teach.py` keeps what models answer on the training split, `[N, classes]`."""
     return prepare.CACHE / f"teacher_{name}.npz"
+
+
+def taught(name, classes):
+    """What `teach.py` kept: `answers` `[N, classes]`; with `--wild` also `faces` and `face_answers`.
+
+    Raises FileNotFoundError where nothing has the name, ValueError where its teachers know other classes.
+    """
+    path = teacher_file(name)
+    if not path.exists():
+        raise FileNotFoundError(f"Cannot find {path}: write it with teach.py {name} <models>")
+    with np.load(path) as stored:
+        found = {key: torch.from_numpy(stored[key]) for key in stored.files if key != "teachers"}
+    if (n := found["answers"].shape[1]) != classes:
+        raise ValueError(
+            f"Cannot learn from {name}: it answers {n} classes, not {classes}; choose teachers of this task"
+        )
+    return found
 
 
 def probabilities(logits):

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 import augment
 import crops
 import prepare
-from task_expression import accuracy
+from task_expression import accuracy, cross_entropy, taught
 
 LABELS = ["woman", "man"]
 WORDS = ["female", "male"]  # the table's, in the order of LABELS
@@ -65,6 +65,7 @@ class Gender:
             keep[~held] = ~copies(images[~held], images[held])
         rows = keep.nonzero()[:limit, 0].numpy()
         self.data, self.size, self.rows, self.images = data, size, rows, images[rows]
+        self.teacher, self.teacher_weight = None, 0.0
         self.labels = torch.tensor([WORDS.index(word) for word in arrays["gender"][rows]])
         self.age, self.ethnicity = arrays["age"][rows], arrays["ethnicity"][rows]
 
@@ -79,7 +80,17 @@ class Gender:
         return augment.normalise(augment.photometric(augment.warp(tiles, self.size, gen), gen, erase=0))
 
     def loss(self, outputs, index):
-        return F.cross_entropy(outputs.mean((2, 3)), self.labels[index])
+        logits = outputs.mean((2, 3))
+        labelled = F.cross_entropy(logits, self.labels[index])
+        if self.teacher is None:
+            return labelled
+        answers = self.teacher[index]
+        learned = cross_entropy(logits, answers, torch.ones(len(answers), dtype=torch.bool))
+        return (1 - self.teacher_weight) * labelled + self.teacher_weight * learned
+
+    def learn_from(self, teacher, weight):
+        """Mix a teacher's answers (`teach.py`) into the labels: `weight` of the loss is the teacher's."""
+        self.teacher, self.teacher_weight = taught(teacher, len(LABELS))["answers"][: len(self)], weight
 
     def metrics(self, logits):
         return {"gender": accuracy(logits, self.labels)}
@@ -106,3 +117,7 @@ class Gender:
     @staticmethod
     def predict(outputs):
         return outputs.mean((2, 3))
+
+    @staticmethod
+    def probabilities(logits):
+        return logits.softmax(1)

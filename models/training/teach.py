@@ -6,7 +6,7 @@
     python train.py mien_net --teacher mine
 
 Each teacher sees every tile as it is, a tenth nearer and a tenth farther, and each of these mirrored; the mean of all
-their probabilities is kept, `[N, 15]`, each head summing to one. Who can teach: `teachers.py`.
+their probabilities is kept, `[N, classes]`, each head summing to one. The task is the teachers'. Who can teach: `teachers.py`.
 """
 
 import argparse
@@ -22,10 +22,10 @@ import teachers
 import wild
 
 
-def answers(logits, size, tiles):
-    """Probabilities `[N, 15]` of one model, averaged over all views of each tile."""
+def answers(logits, size, Task, tiles):
+    """Probabilities `[N, classes]` of one model, averaged over all views of each tile."""
     images = augment.plain(tiles, size)
-    given = [task_expression.probabilities(logits(augment.view(images, *view)).float()) for view in augment.VIEWS]
+    given = [Task.probabilities(logits(augment.view(images, *view)).float()) for view in augment.VIEWS]
     return sum(given) / len(given)
 
 
@@ -35,12 +35,15 @@ def teach(name, names, data=prepare.DATA, limit=None, faces=None):
     Prints their accuracy on valid first, then on the training split.
     """
     models = [teachers.answers(name) for name in names]
+    Task, *others = {Task for *_, Task in models}
+    if others:
+        raise ValueError(f"Cannot teach {name}: {' and '.join(names)} do not all know the same task")
 
     def mean(tiles):
         return (sum(answers(*one, tiles) for one in models) / len(models)).numpy()
 
     for split in ("valid", "train"):
-        task = task_expression.Expression(split, 48, data, limit)
+        task = Task(split, models[0][1], data, limit)
         given = mean(task.images)
         figures = task.metrics(torch.from_numpy(given))
         print({key: round(value, 4) for key, value in figures.items()}, flush=True)

@@ -14,7 +14,6 @@ import torch
 import augment
 import evaluate
 import manifest
-import task_expression
 import train
 import weights
 
@@ -22,7 +21,7 @@ FOLDER = Path(__file__).parent / "teachers"
 
 
 def load(name, runs=train.RUNS):
-    """The network of a run, kept here, or of an exported model's weights, ready to answer; and its input's side.
+    """The network of a run, kept here, or of an exported model's weights, ready to answer; and its file as a module.
 
     None where there is none of these.
     """
@@ -36,25 +35,27 @@ def load(name, runs=train.RUNS):
 
 
 def ready(net, module):
-    return net.eval().to(memory_format=torch.channels_last), module.SIZE
+    return net.eval().to(memory_format=torch.channels_last), module
 
 
 def answers(name, runs=train.RUNS):
-    """A function from images in 0..1 to logits `[B, 15]`, and the side that these take.
+    """A function from images in 0..1 to logits `[B, classes]`, the side that these take, and the task's class.
 
     Raises KeyError where no run, kept network or exported model has the name.
     """
     if found := load(name, runs):
-        net, size = found
-        return lambda images: logits(net, images), size
-    entry, heads = manifest.entry(name), task_expression.Expression.HEADS
-    return lambda images: evaluate.run_graph(entry, images, heads), entry["inputs"][0]["shape"][2]
+        net, module = found
+        Task = train.task(module.TASK)
+        return lambda images: Task.predict(outputs(net, images)), module.SIZE, Task
+    entry = manifest.entry(name)
+    Task = train.task(entry["task"])
+    return lambda images: evaluate.run_graph(entry, images, Task.HEADS), entry["inputs"][0]["shape"][2], Task
 
 
 @torch.no_grad()
-def logits(net, images, batch=256):
+def outputs(net, images, batch=256):
     parts = [net(augment.normalise(some).to(memory_format=torch.channels_last)) for some in images.split(batch)]
-    return task_expression.Expression.predict(torch.cat(parts))
+    return torch.cat(parts)
 
 
 def keep(name, runs=train.RUNS, folder=FOLDER):

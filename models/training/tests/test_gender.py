@@ -14,10 +14,14 @@ import evaluate
 import export
 import manifest
 import measure_template
+import mien_net
+import mien_net_gender
 import mini_xception
 import mini_xception_gender
 import prepare
 import task_gender
+import teach
+import teachers
 import train
 import weights
 
@@ -135,6 +139,35 @@ def test_network_is_mini_xception_with_two_classes():
     stored = [v for v in mini_xception_gender.build().state_dict().values() if v.is_floating_point()]
     assert sum(v.numel() for v in stored) == 52_658
     assert mini_xception_gender.TASK in train.TASKS
+
+
+def test_its_teacher_is_our_net_with_two_classes_at_64_pixels():
+    net = mien_net_gender.build()
+    assert sum(v.numel() for v in net.state_dict().values() if v.is_floating_point()) == 555_570
+    assert net.eval()(torch.zeros(1, 1, mien_net_gender.SIZE, mien_net_gender.SIZE)).shape == (1, 2, 4, 4)
+    knows = mien_net.build().state_dict()
+    weights.start(net, knows, mien_net_gender.FRESH)
+    assert torch.equal(net.state_dict()["trunk.0.main.0.weight"], knows["trunk.0.main.0.weight"])
+
+
+def test_a_larger_net_teaches_it(data, tmp_path, monkeypatch):
+    plan = ["--runs", str(tmp_path), "--epochs", "1", "--batch", "32", "--threads", "1", "--limit", "64"]
+    train.train(train.parse(["mien_net_gender", *plan, "--set", "widths=[8,8,8,8,8]"]))
+    monkeypatch.setattr(teachers, "FOLDER", tmp_path / "teachers")
+    teachers.keep("mien_net_gender", tmp_path, teachers.FOLDER)
+    teach.teach("larger", ["mien_net_gender"], limit=64)
+    task = task_gender.Gender("train", 64, limit=64)
+    outputs, index = torch.randn(64, 2, 4, 4), torch.arange(64)
+    alone = task.loss(outputs, index)
+    task.learn_from("larger", 1)
+    assert task.teacher.shape == (64, 2)
+    torch.testing.assert_close(task.teacher.sum(1), torch.ones(64))
+    expected = -(task.teacher * outputs.mean((2, 3)).log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(task.loss(outputs, index), expected)
+    task.teacher_weight = 0.25
+    torch.testing.assert_close(task.loss(outputs, index), 0.75 * alone + 0.25 * expected)
+    with pytest.raises(ValueError, match="do not all know the same task"):
+        teach.teach("mixed", ["mien_net_gender", "expression_mien"])
 
 
 def test_from_training_to_card(data, tmp_path, monkeypatch):

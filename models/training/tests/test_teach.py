@@ -22,7 +22,7 @@ def test_answers_are_the_mean_over_a_tile_nearer_and_farther_and_their_mirror_im
         return images[:, 0, 4, :1].expand(-1, 15) * torch.arange(15)
 
     seen, tiles = [], (torch.arange(8) * 30).to(torch.uint8).expand(1, 8, 8).contiguous()
-    given = teach.answers(logits, 8, tiles)
+    given = teach.answers(logits, 8, task_expression.Expression, tiles)
     torch.testing.assert_close(seen[0][0, 0], tiles[0] / 255)
     torch.testing.assert_close(seen[1][0, 0], tiles[0].flip(1) / 255)
     assert seen[2][0, 0, 4, 0] > seen[0][0, 0, 4, 0], "nearer: the outermost columns leave the picture"
@@ -34,12 +34,12 @@ def test_a_run_teaches_as_an_exported_model_does(trainer, tmp_path):
     trainer("mien_net", "one", "--epochs", "1")
     net, module, _ = evaluate.load_run(tmp_path / "one")
     images = torch.rand(3, 1, 48, 48)
-    logits, size = teachers.answers("one", tmp_path)
-    assert size == module.SIZE
+    logits, size, Task = teachers.answers("one", tmp_path)
+    assert size == module.SIZE and Task is task_expression.Expression
     with torch.no_grad():
         torch.testing.assert_close(logits(images), net(images * 2 - 1).mean((2, 3)), rtol=1e-4, atol=1e-4)
-    exported, size = teachers.answers("expression_mien", tmp_path)
-    assert size == 48 and exported(images).shape == logits(images).shape
+    exported, size, Task = teachers.answers("expression_mien", tmp_path)
+    assert size == 48 and Task is task_expression.Expression and exported(images).shape == logits(images).shape
     with pytest.raises(KeyError, match="Cannot find nobody"):
         teachers.answers("nobody", tmp_path)
 
@@ -113,6 +113,9 @@ def test_training_reads_the_teacher_it_is_told(trainer):
     plain = trainer("mien_net", "plain", "--epochs", "1")
     taught = trainer("mien_net", "taught", "--epochs", "1", "--teacher", "even", "--teacher-weight", "1")
     assert not torch.equal(plain["net"]["head.weight"], taught["net"]["head.weight"])
+    np.savez(task_expression.teacher_file("gender"), answers=answers[:, :2])
+    with pytest.raises(ValueError, match="2 classes, not 15"):
+        trainer("mien_net", "wrong", "--teacher", "gender")
     with pytest.raises(FileNotFoundError, match="teach.py nobody"):
         trainer("mien_net", "lost", "--teacher", "nobody")
 
@@ -120,10 +123,10 @@ def test_training_reads_the_teacher_it_is_told(trainer):
 def test_a_kept_network_answers_as_its_run_did_but_for_half_precision(trainer, tmp_path, monkeypatch):
     trainer("mien_net", "wide", "--epochs", "1", "--set", "widths=[8, 8, 16, 16, 32]")
     images = torch.rand(3, 1, 48, 48)
-    logits, _ = teachers.answers("wide", tmp_path)
+    logits, *_ = teachers.answers("wide", tmp_path)
     monkeypatch.setattr(teachers, "FOLDER", tmp_path / "teachers")
     teachers.keep("wide", tmp_path, teachers.FOLDER)
-    kept, size = teachers.answers("wide", tmp_path / "no runs")
+    kept, size, _ = teachers.answers("wide", tmp_path / "no runs")
     assert size == 48
     torch.testing.assert_close(kept(images), logits(images), rtol=0.02, atol=0.02)
     with pytest.raises(FileNotFoundError, match="Cannot find nobody"):
