@@ -31,7 +31,7 @@ class Expression:
     def __init__(self, split, size, data=prepare.DATA, limit=None):
         arrays = prepare.load(f"fer_{split}", data)
         keep = slice(0, limit)
-        self.size = size
+        self.size, self.limit = size, limit
         self.teacher, self.teacher_weight = None, 0.0
         self.images = torch.from_numpy(arrays["images"][keep])
         self.ferplus = torch.from_numpy(targets.soft(arrays["votes"][keep]))
@@ -68,7 +68,7 @@ class Expression:
 
         With `faces`, those that only the teacher has answered on join the training images, as many as these at most.
         """
-        stored = taught(teacher, CLASSES)
+        stored = taught(teacher, self, CLASSES)
         self.teacher, self.teacher_weight = stored["answers"][: len(self)], weight
         if faces and "faces" in stored:
             self.add(stored["faces"][: len(self)], stored["face_answers"][: len(self)])
@@ -107,10 +107,10 @@ def teacher_file(name):
     return prepare.CACHE / f"teacher_{name}.npz"
 
 
-def taught(name, classes):
+def taught(name, task, classes):
     """What `teach.py` kept: `answers` `[N, classes]`; with `--wild` also `faces` and `face_answers`.
 
-    Raises FileNotFoundError where nothing has the name, ValueError where its teachers know other classes.
+    Raises FileNotFoundError where nothing has the name, ValueError where its teachers know other classes or saw other images.
     """
     path = teacher_file(name)
     if not path.exists():
@@ -121,6 +121,8 @@ def taught(name, classes):
         raise ValueError(
             f"Cannot learn from {name}: it answers {n} classes, not {classes}; choose teachers of this task"
         )
+    if (n := len(found["answers"])) < len(task) or (n > len(task) and task.limit is None):
+        raise ValueError(f"Cannot learn from {name}: it answers {n} images, not {len(task)}; run teach.py {name} anew")
     return found
 
 

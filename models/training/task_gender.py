@@ -65,7 +65,7 @@ class Gender:
             keep[~held] = ~copies(images[~held], images[held])
         rows = keep.nonzero()[:limit, 0].numpy()
         self.data, self.size, self.rows, self.images = data, size, rows, images[rows]
-        self.teacher, self.teacher_weight = None, 0.0
+        self.limit, self.teacher, self.teacher_weight = limit, None, 0.0
         self.labels = torch.tensor([WORDS.index(word) for word in arrays["gender"][rows]])
         self.age, self.ethnicity = arrays["age"][rows], arrays["ethnicity"][rows]
 
@@ -90,7 +90,7 @@ class Gender:
 
     def learn_from(self, teacher, weight):
         """Mix a teacher's answers (`teach.py`) into the labels: `weight` of the loss is the teacher's."""
-        self.teacher, self.teacher_weight = taught(teacher, len(LABELS))["answers"][: len(self)], weight
+        self.teacher, self.teacher_weight = taught(teacher, self, len(LABELS))["answers"][: len(self)], weight
 
     def metrics(self, logits):
         return {"gender": accuracy(logits, self.labels)}

@@ -29,10 +29,10 @@ def answers(logits, size, Task, tiles):
     return sum(given) / len(given)
 
 
-def teach(name, names, data=prepare.DATA, limit=None, faces=None):
+def teach(name, names, data=prepare.DATA, limit=None, faces=None, bf16=False):
     """Write the mean answers of the teachers `names` on the training split, and on other `faces` `[N, 48, 48]` where given.
 
-    Prints their accuracy on valid first, then on the training split.
+    With `bf16` they answer in bfloat16. Prints their accuracy on valid first, then on the training split.
     """
     models = [teachers.answers(name) for name in names]
     Task, *others = {Task for *_, Task in models}
@@ -40,7 +40,8 @@ def teach(name, names, data=prepare.DATA, limit=None, faces=None):
         raise ValueError(f"Cannot teach {name}: {' and '.join(names)} do not all know the same task")
 
     def mean(tiles):
-        return (sum(answers(*one, tiles) for one in models) / len(models)).numpy()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):  # not around what chooses the tiles
+            return (sum(answers(*one, tiles) for one in models) / len(models)).numpy()
 
     for split in ("valid", "train"):
         task = Task(split, models[0][1], data, limit)
@@ -62,5 +63,4 @@ if __name__ == "__main__":
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     faces = wild.tiles(args.data) if args.wild else None
-    with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
-        teach(args.name, args.teachers, args.data, faces=faces)
+    teach(args.name, args.teachers, args.data, faces=faces, bf16=args.bf16)

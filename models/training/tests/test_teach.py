@@ -116,6 +116,10 @@ def test_training_reads_the_teacher_it_is_told(trainer):
     np.savez(task_expression.teacher_file("gender"), answers=answers[:, :2])
     with pytest.raises(ValueError, match="2 classes, not 15"):
         trainer("mien_net", "wrong", "--teacher", "gender")
+    np.savez(task_expression.teacher_file("others"), answers=np.concatenate([answers, answers[:1]]))
+    with pytest.raises(ValueError, match="25 images, not 24"):
+        trainer("mien_net", "wrong", "--teacher", "others")
+    trainer("mien_net", "dry", "--epochs", "1", "--teacher", "others", "--limit", "16")
     with pytest.raises(FileNotFoundError, match="teach.py nobody"):
         trainer("mien_net", "lost", "--teacher", "nobody")
 
