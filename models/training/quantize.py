@@ -31,6 +31,7 @@ import train
 
 AGREEMENT = 0.99  # least share of valid tiles that keep their label
 LOSS = 0.003  # most accuracy that a head may lose
+TILES = 1024
 PERCENTILE = 99.997
 SEED = 1
 TIMER = manifest.MODELS.parent / "tests" / "bench" / "graph_time.ts"
@@ -108,7 +109,8 @@ def main(args):
             **precision.compare(before, after, task, entry["calibration"]["temperature"], "int8"),
             "bytes": {"fp32": entry["bytes"], "int8": target.stat().st_size},
             "timeRatio": wasm_ratio(source, target, task.size),
-            "command": f"python models/training/quantize.py {args.model}",
+            "command": f"python models/training/quantize.py {args.model}"
+            + (f" --tiles {args.tiles}" if args.tiles != TILES else ""),
         }
         print(json.dumps(report, indent=2))
         reasons = against(report)
@@ -124,6 +126,6 @@ def main(args):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", help="an exported model's name")
-    parser.add_argument("--tiles", type=int, default=1024, help="training tiles that give the ranges")
+    parser.add_argument("--tiles", type=int, default=TILES, help="training tiles that give the ranges")
     parser.add_argument("--data", type=Path, default=prepare.DATA)
     main(parser.parse_args())
