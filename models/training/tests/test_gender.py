@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import augment
+import calibrate
 import calibration
 import card
 import evaluate
@@ -196,6 +197,11 @@ def test_from_training_to_card(data, tmp_path, monkeypatch):
     golden = json.loads((tmp_path / name / "golden.json").read_text())
     assert golden["outputs"]["evidence"]["shape"] == [2, 2, 4, 4]
     assert manifest.file_facts(tmp_path / name / weights.NAME) == entry["weights"]
+
+    fitted = entry["calibration"]
+    manifest.update(entry | {"calibration": {"temperature": 9.0, "typicality": "kept"}})
+    calibrate.main(type("Arguments", (), arguments | {"models": [name]}))
+    assert manifest.entry(name)["calibration"] == fitted | {"typicality": "kept"}
 
     evaluate.main(type("Arguments", (), arguments))
     bare, aligned = manifest.entry(name)["metrics"]
