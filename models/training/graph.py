@@ -3,7 +3,7 @@
 import math
 
 import onnx
-from onnx import helper, shape_inference
+from onnx import helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
 
@@ -44,6 +44,25 @@ def merge_pads(model):
         pads[:] = [a + int(b) for a, b in zip(pads, sides[[2, 3, 6, 7]])]
         node.input[0] = pad.input[0]
     drop_unused(model)
+
+
+def output_step(model):
+    """The largest step by which an output of a quantised graph can change: the scales of what outputs are made of.
+
+    From each output back, through whatever lies between, to the first dequantised tensors; 0 where there is none.
+    """
+    makers = {name: node for node in model.graph.node for name in node.output}
+    scales = {w.name: numpy_helper.to_array(w) for w in model.graph.initializer}
+    steps, waiting = [0.0], [output.name for output in model.graph.output]
+    while waiting:
+        node = makers.get(waiting.pop())
+        if node is None:
+            continue
+        if node.op_type == "DequantizeLinear":
+            steps.append(float(scales[node.input[1]].max()))
+        else:
+            waiting += node.input
+    return max(steps)
 
 
 def constant(model, name):

@@ -5,8 +5,10 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx import TensorProto, helper
 
 import export
+import graph
 import mien_net
 import precision
 import quantize
@@ -75,3 +77,19 @@ def test_reasons_name_what_is_wrong():
     bad = {"sameLabel": 0.9, "accuracy": [{"head": "logits", "fp32": 0.87, "int8": 0.8}], "timeRatio": 1.2}
     reasons = quantize.against(bad)
     assert len(reasons) == 3 and "87.00% to 80.00%" in reasons[1] and "1.2 times" in reasons[2]
+
+
+def test_the_step_of_an_output_is_that_of_what_it_is_made_of():
+    scale = lambda name, value: helper.make_tensor(name, TensorProto.FLOAT, [], [value])
+    through = lambda of, name, to: [
+        helper.make_node("QuantizeLinear", [of, name, "zero"], [f"{to}_q"]),
+        helper.make_node("DequantizeLinear", [f"{to}_q", name, "zero"], [to]),
+    ]
+    nodes = [*through("x", "coarse", "a"), helper.make_node("Relu", ["a"], ["b"]), *through("b", "fine", "c")]
+    nodes.append(helper.make_node("Relu", ["c"], ["y"]))
+    value = lambda name: helper.make_tensor_value_info(name, TensorProto.FLOAT, [1])
+    weights = [scale("coarse", 0.5), scale("fine", 0.25), helper.make_tensor("zero", TensorProto.UINT8, [], [0])]
+    model = helper.make_model(helper.make_graph(nodes, "quantised", [value("x")], [value("y")], weights))
+    assert graph.output_step(model) == 0.25
+    del model.graph.node[:]
+    assert graph.output_step(model) == 0
