@@ -252,13 +252,12 @@ for (const workers of [0, 1]) {
           await facesOf(pipeline, options),
           ranOn(instead as Face[], { fallback }),
         );
-        const reasons = [];
-        for (let i = 0; i < 6; i++) {
-          const [face] = await facesOf(pipeline, options);
-          reasons.push(face!.provenance.fallback?.reason);
-        }
-        // The first after it opens; on a slow machine a trial may follow.
-        assert.ok(reasons.includes("circuit_open"), String(reasons));
+        for (let i = 0; i < 4; i++) await facesOf(pipeline, options);
+        // Five failures open it; later a slow machine might meet its trial call.
+        assert.deepEqual(
+          (await facesOf(pipeline, options))[0]!.provenance.fallback,
+          { from: "gpu", reason: "circuit_open" },
+        );
       }, { workers, models: folder })
     ));
 }
